@@ -1,0 +1,176 @@
+"""What the parts of a study promise each other. Plugins never import each other: they meet here.
+
+The objects behind these protocols are torch's, but nothing here imports torch: types that only torch could name are
+`Any`, and the docstring says what they are.
+
+==================  ===================================================================================
+kind                a factory is called with (positional), and returns
+==================  ===================================================================================
+objectives          `(run: Run)` -> None, a number, or metrics by name: it *is* the objective
+models              `(shape: InputShape)` -> `torch.nn.Module` of `shape.classes` outputs
+datasets            `(seed: int)` -> `Dataset`
+optimizers          `(params)`, an iterable of parameters or of groups -> `torch.optim.Optimizer`
+lr_schedulers       `(optimizer, total_steps: int)` -> `torch.optim.lr_scheduler.LRScheduler`
+samplers            `(context: hpo_core.sampling.SamplerContext)` -> `optuna.samplers.BaseSampler`
+trial_schedulers    `()` -> `hpo_core.scheduling.TrialScheduler`
+executors           `()` -> `Executor`
+trackers            `(study: StudyInfo)` -> `Tracker`
+==================  ===================================================================================
+
+The keyword-only parameters of a factory are its options in a study file (see `hpo_core.options`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from hpo_core.scheduling import Decision
+from hpo_core.trial import Goal, Outcome, Report, Trial
+
+Part = Literal["train", "val", "test"]
+
+
+class TrialStopped(BaseException):
+    """Raised by `Run.report` when an objective reports again after it was told to stop.
+
+    A BaseException, so that an objective's own `except Exception` does not swallow it.
+    """
+
+
+class Run(Protocol):
+    """A trial while it runs, as its objective sees it. Lives in the worker."""
+
+    @property
+    def trial(self) -> Trial:
+        """Number, seed, parameters, directory: everything about the trial."""
+        ...
+
+    def report(
+        self, step: int, metrics: dict[str, float], checkpoint: str | None = None
+    ) -> Decision:
+        """Say how the trial does after `step` epochs (from 1); the objective returns soon if `.stop` is True.
+
+        Waits for the driver's answer. Raises TrialStopped when called again after a decision to stop, ValueError when
+        the study's metric is missing or steps do not grow.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class InputShape:
+    """What a model must take and give: images of (channels, height, width) in, `classes` logits out."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+
+class Batches(Protocol):
+    """One part of a dataset, in batches of (images, labels).
+
+    Images are float tensors (N, C, H, W), labels int64 tensors (N,), both on the CPU. Iterating a training part again
+    gives another order, derived from the seed and the number of the iteration.
+    """
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]: ...
+
+    def __len__(self) -> int:
+        """The number of batches in one iteration."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled images, split into parts by a seed. The part `test` is never asked for by a trial."""
+
+    @property
+    def shape(self) -> InputShape: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names in the order of the labels."""
+        ...
+
+    def batches(self, part: Part) -> Batches: ...
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """What a tracker is told about a study when it starts. `directory` is the study's own, and exists."""
+
+    name: str
+    metric: str
+    goal: Goal
+    target: int
+    directory: Path
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Observes a study. Called in one thread of its own, after what it is told has been stored.
+
+    A tracker never delays a study: one that raises, or that takes longer than its timeout over a call, is switched
+    off with a warning and the study goes on.
+    """
+
+    def on_start(self, trial: Trial) -> None:
+        """An attempt at a trial has begun."""
+        ...
+
+    def on_report(self, trial: Trial, report: Report) -> None:
+        """A trial has reported; the metrics may be NaN or infinite."""
+        ...
+
+    def on_finish(self, trial: Trial, state: str, value: float | None, reason: str) -> None:
+        """A trial has ended for good. `state` is `complete`, `pruned` or `fail`, `value` its best metric."""
+        ...
+
+    def close(self) -> None:
+        """The study has ended or was stopped; nothing is called after this."""
+        ...
+
+
+class Driven(Protocol):
+    """A study as its executor sees it. Not thread-safe: an executor calls it from one thread."""
+
+    def ask(self) -> Trial | None:
+        """The next trial to run, or None while there is nothing (more) to start."""
+        ...
+
+    def report(self, trial: Trial, report: Report) -> Decision:
+        """Record a report; what is to become of the trial."""
+        ...
+
+    def finish(self, trial: Trial, outcome: Outcome) -> None:
+        """Record that the attempt has ended. Must be called once for every trial that `ask` gave."""
+        ...
+
+    def commit(self) -> None:
+        """Make all that was said durable, and tell observers. Call it before waiting for anything."""
+        ...
+
+
+class Interrupt(Protocol):
+    """Whether the user wants the study to stop. The study itself answers `ask` and `report` accordingly."""
+
+    @property
+    def now(self) -> bool:
+        """True: kill what runs and return at once (second Ctrl-C, or the grace period is over)."""
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Where trials run. A small driver around a study."""
+
+    def run(self, study: Driven, interrupt: Interrupt) -> None:
+        """Ask for trials and run them until `ask` gives None and nothing runs any more.
+
+        Returns early when `interrupt.now`. Leaves no process behind, however it ends. Trials that were asked for and
+        not finished when it returns are put back by the caller.
+        """
+        ...

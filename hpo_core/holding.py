@@ -1,0 +1,35 @@
+"""One driver per study on one machine: a lock on a file in the study's directory, freed by the system with the process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpo_core.errors import StorageError, StudyHeldError
+
+
+@contextlib.contextmanager
+def hold(directory: Path, study: str) -> Iterator[None]:
+    """Hold a study for the length of the context. Raises StudyHeldError when another process does."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = open(directory / "driver.lock", "a+")  # noqa: SIM115  # closed below, with the lock
+    except OSError as error:
+        raise StorageError(f"cannot write to {directory}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise StudyHeldError(
+                f"study '{study}' is being run by {holder}: wait for it, or stop it first"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
+        file.flush()
+        yield

@@ -1,0 +1,59 @@
+"""`${env:NAME}` in a study file: a value that stands outside the file, such as a password in a storage's address.
+
+References are resolved where they are used (the driver for its storage, the worker for an objective's options) and
+stored unresolved, so that what they stand for never reaches the database, an event or a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hpo_core.errors import HpoError
+
+_REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class UnresolvedReferenceError(HpoError):
+    """A reference names an environment variable that is not set where it is needed."""
+
+    exit_code = 3
+
+
+def resolve(tree: Any) -> Any:
+    """`tree` with every reference in its strings replaced. Raises UnresolvedReferenceError."""
+    if isinstance(tree, str):
+        return _REFERENCE.sub(_value, tree)
+    if isinstance(tree, Mapping):
+        return {key: resolve(item) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [resolve(item) for item in tree]
+    return tree
+
+
+def missing(
+    tree: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The variables that are referred to and not set in this process, each with its path in the tree."""
+    if isinstance(tree, str):
+        for name in _REFERENCE.findall(tree):
+            if name not in os.environ:
+                yield path, name
+    elif isinstance(tree, Mapping):
+        for key, item in tree.items():
+            yield from missing(item, (*path, key))
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield from missing(item, (*path, index))
+
+
+def _value(match: re.Match[str]) -> str:
+    name = match.group(1)
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise UnresolvedReferenceError(
+            f"the study file refers to ${{env:{name}}}, which is not set here: export {name}=..."
+        ) from None

@@ -1,0 +1,329 @@
+"""Runs a study: from a checked file and a catalog to parts, from parts to an executor, and to a summary at the end.
+
+Everything that may be wrong is found before the first trial starts; whatever way the run ends, no trial is left
+running, no process is left, and the same call continues to the same total.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from sqlalchemy import Engine
+
+from hpo_core import options
+from hpo_core.catalog import Catalog
+from hpo_core.contracts import Executor, StudyInfo, Tracker
+from hpo_core.errors import HpoError, NoSuccessError, StudyFileError, UsageError
+from hpo_core.holding import hold
+from hpo_core.interruption import Signals
+from hpo_core.registry import provenance, versions
+from hpo_core.spec import StudySpec
+from hpo_core.storage import database, reading, studies
+from hpo_core.storage.studies import StudyRecord
+from hpo_core.trial import Event
+
+if TYPE_CHECKING:  # importing a study imports Optuna; a finished study must answer without
+    from hpo_core.study import Study
+
+Observer = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks beside the file. `more` adds finished trials to the target for good."""
+
+    more: int = 0
+    fresh: bool = False
+    allow_code: bool = False
+
+
+def run(
+    spec: StudySpec,
+    catalog: Catalog,
+    observers: Iterable[Observer],
+    wishes: Wishes = Wishes(),  # noqa: B008  # frozen
+    on_interrupt: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Run or continue a study to its target; the process's exit code: 0, 130 or 143.
+
+    `observers` get every event once it is durable; `on_interrupt` is told the name of a first signal. Raises HpoError.
+    """
+    directory = Path(spec.directory, spec.study)
+    with ExitStack() as stack:
+        stack.enter_context(hold(directory, spec.study))
+        engine = database.open_or_create(spec.storage)
+        stack.callback(engine.dispose)
+        record = _prepare(engine, spec, wishes, directory)
+        if record.finished >= record.target and _registered(engine, spec, record):
+            return _already_finished(engine, record, observers)
+        _write_files(directory, spec)
+        return _drive(spec, catalog, engine, record, list(observers), wishes, on_interrupt)
+
+
+def _prepare(engine: Engine, spec: StudySpec, wishes: Wishes, directory: Path) -> StudyRecord:
+    """The study's row: found and checked, or created."""
+    record = studies.find(engine, spec.study)
+    if record is not None and wishes.fresh:
+        _set_aside(engine, record, directory)
+        record = None
+    if record is None:
+        if studies.taken(engine, spec.study):
+            raise UsageError(
+                f"a study '{spec.study}' that hpo did not make is in {database.display(spec.storage)}: "
+                "choose another name"
+            )
+        record = studies.create(
+            engine, spec.study, spec.goal, spec.identity(), spec.trials, str(directory)
+        )
+    else:
+        _refuse_changes(spec, record)
+    extra = record.extra + wishes.more
+    target = spec.trials + extra
+    studies.set_budget(engine, record.study_id, target, extra)
+    found = studies.find(engine, spec.study)
+    assert found is not None
+    return found
+
+
+def _refuse_changes(spec: StudySpec, record: StudyRecord) -> None:
+    now = json.loads(json.dumps(spec.identity()))
+    changes = list(_differences(record.identity, now, ""))
+    if changes:
+        shown = "; ".join(changes[:5])
+        raise UsageError(
+            f"study '{spec.study}' was started with other settings ({shown}): its trials would not be "
+            "comparable. Give the study another name, undo the change, or start again with --fresh"
+        )
+
+
+def _differences(before: Any, after: Any, path: str) -> Iterable[str]:
+    if before == after:
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in [*before, *(key for key in after if key not in before)]:
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _differences(before.get(key), after.get(key), inner)
+        return
+    yield f"{path}: {json.dumps(before)} became {json.dumps(after)}"
+
+
+def _set_aside(engine: Engine, record: StudyRecord, directory: Path) -> None:
+    """Rename a study and its directory to the first free `NAME.1`, `NAME.2`, ..."""
+    number = 1
+    while studies.taken(engine, f"{record.name}.{number}"):
+        number += 1
+    aside = directory.with_name(f"{directory.name}.{number}")
+    studies.rename(engine, record.study_id, f"{record.name}.{number}", str(aside))
+    aside.mkdir(parents=True, exist_ok=True)
+    for child in directory.iterdir():
+        if child.name != "driver.lock":  # held by this process
+            child.rename(aside / child.name)
+
+
+def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[Observer]) -> int:
+    """Say again what the end of the study said; nothing is stored."""
+    last = {event.kind: event for event in reading.events(engine, record)}
+    opening = last["study_started"]
+    now = {"continued": True, "finished": record.finished, "target": record.target}
+    last["study_started"] = replace(opening, data=opening.data | now)
+    told = [last[kind] for kind in (*_CLOSING, "model_registered") if kind in last]
+    for observer in observers:
+        for event in told:
+            observer(event)
+    return 0
+
+
+_CLOSING = ("study_started", "study_finished")
+
+
+def _registered(engine: Engine, spec: StudySpec, record: StudyRecord) -> bool:
+    """Whether nothing is left to do after the last trial, which a kill may have prevented."""
+    finished = [e for e in reading.events(engine, record) if e.kind == "study_finished"]
+    if not finished or finished[-1].data["target"] != record.target:
+        return False
+    return spec.best_as is None or any(
+        event.kind in ("model_registered", "model_skipped") and event.seq > finished[-1].seq
+        for event in reading.events(engine, record)
+    )
+
+
+def _drive(
+    spec: StudySpec,
+    catalog: Catalog,
+    engine: Engine,
+    record: StudyRecord,
+    observers: list[Observer],
+    wishes: Wishes,
+    on_interrupt: Callable[[str], None],
+) -> int:
+    from hpo_core.storage.ledger import Ledger
+    from hpo_core.study import Study
+
+    ledger = Ledger(engine, record.study_id, spec.study, spec.goal)
+    study = Study(spec, record.target, ledger, catalog, _code_path(spec, wishes), observers)
+    executor: Executor = options.bind(catalog, "executors", spec.executor).build()
+
+    def stop(signal_name: str) -> None:
+        study.drain(f"interrupted by {signal_name}")
+        on_interrupt(signal_name)
+
+    with Signals(stop) as signals, _trackers(spec, catalog, study, record):
+        study.record("study_started", **_opening(spec, record))
+        try:
+            executor.run(study, signals)
+        except KeyboardInterrupt:
+            if signals.received is None:
+                raise
+        finally:
+            study.release()
+        if study.done:
+            _close(spec, engine, record, study)
+        elif signals.received is not None:
+            study.record(
+                "study_stopped",
+                finished=study.finished,
+                target=study.target,
+                reason=signals.received.name,
+            )
+            return signals.exit_code
+    if study.best() is None:
+        raise NoSuccessError(f"study '{spec.study}' is over and no trial succeeded: hpo trials {spec.study}")
+    return 0
+
+
+def _opening(spec: StudySpec, record: StudyRecord, study: Study) -> dict[str, Any]:
+    return {
+        "study": spec.study,
+        "metric": spec.metric,
+        "goal": spec.goal,
+        "target": record.target,
+        "finished": study.finished,
+        "continued": study.finished > 0 or study.requeued > 0,
+        "sampler": spec.sampler["name"],
+        "trial_scheduler": spec.trial_scheduler["name"],
+        "executor": spec.executor["name"],
+        "storage": database.display(spec.storage),
+        "directory": str(Path(spec.directory, spec.study)),
+        **_best(study),
+    }
+
+
+def _best(study: Study) -> dict[str, Any]:
+    best = study.best()
+    if best is None:
+        return {"best_trial": None, "best_value": None, "best_params": None}
+    return {
+        "best_trial": best.number,
+        "best_value": best.value,
+        "best_params": dict(best.params),
+    }
+
+
+def _close(spec: StudySpec, engine: Engine, record: StudyRecord, study: Study) -> None:
+    """The last events of a study that has reached its target (or the end of its space)."""
+    study.record(
+        "study_finished",
+        finished=study.finished,
+        target=study.target,
+        **study.counts(),
+        **_best(study),
+        reason=study.exhausted or "",
+    )
+    if spec.best_as is not None and study.best() is not None:
+        _register(spec, spec.best_as, engine, record, study)
+
+
+def _register(
+    spec: StudySpec, name: str, engine: Engine, record: StudyRecord, study: Study
+) -> None:
+    best = study.best()
+    assert best is not None  # the caller has looked
+    checkpoint = best.user_attrs.get("checkpoint")
+    if checkpoint is None:
+        reason = f"trial {best.number} kept no checkpoint, so there is nothing to register as '{name}'"
+        study.record("model_skipped", name=name, reason=reason)
+        return
+    candidate = versions.Candidate(
+        study=spec.study,
+        study_id=record.study_id,
+        trial=best.number,
+        metric=spec.metric,
+        value=float(best.values[0]),
+        metrics={key: value for key, value in best.user_attrs.items() if _is_metric(key, value)},
+        params=best.params,
+        config=study.trial(best.number).config,
+        checkpoint=Path(checkpoint),
+        code_folder=spec.path.resolve().parent,
+    )
+    version = versions.register(engine, name, candidate, Path(spec.directory, "models"))
+    study.record(
+        "model_registered",
+        name=name,
+        version=version.version,
+        sha256=version.sha256,
+        trial=version.trial,
+        path=version.path,
+    )
+
+
+def _is_metric(key: str, value: Any) -> bool:
+    return isinstance(value, float) and key != "seconds"
+
+
+def _code_path(spec: StudySpec, wishes: Wishes) -> list[str] | None:
+    """Where user code may be imported from: beside the study file, then the working directory."""
+    if not wishes.allow_code:
+        return None
+    return [str(spec.path.resolve().parent), str(Path.cwd())]
+
+
+@contextmanager
+def _trackers(spec: StudySpec, catalog: Catalog, study: Study, directory: Path) -> Iterator[None]:
+    """The study's trackers, told of its events for the length of the context."""
+    info = StudyInfo(spec.study, spec.metric, spec.goal, study.target, directory.resolve())
+    makers = [
+        (tree["name"], functools.partial(options.bind(catalog, "trackers", tree).build, info))
+        for tree in spec.trackers
+    ]
+    trackers = Trackers(makers)
+    study.observers.append(functools.partial(_tell, trackers, study))
+    try:
+        yield
+    finally:
+        trackers.close()
+        for name, reason in trackers.take_disabled():
+            study.record("tracker_disabled", tracker=name, reason=reason)
+
+
+def _write_files(directory: Path, spec: StudySpec) -> None:
+    """What a reader of the directory wants to know: the file as it was understood, and what ran it."""
+    resolved = spec.identity() | {
+        "study": spec.study,
+        "budget": {"trials": spec.trials},
+        "executor": dict(spec.executor),
+        "storage": database.display(spec.storage),
+        "trackers": [dict(tree) for tree in spec.trackers],
+    }
+    environment = {
+        "git_commit": provenance.git_commit(spec.path.resolve().parent),
+        "versions": provenance.versions(),
+        "command": sys.argv,
+    }
+    _write(directory / "study.yaml", yaml.safe_dump(resolved, sort_keys=False))
+    _write(directory / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """A file that appears whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

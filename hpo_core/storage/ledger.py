@@ -1,0 +1,279 @@
+"""The one place that writes a study: everything that happened since the last commit goes in as one transaction.
+
+A commit holds whole steps of the study (an ask with its parameters, a report with its decision, a finish with its
+value), so a process killed at any instant leaves the database as it was after some step. Sequence numbers of events
+and numbers of trials are dealt here, in memory, which only works because a study has one driver.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.trial import FrozenTrial
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hpo_core.storage import tables
+from hpo_core.storage.database import connect
+from hpo_core.storage.loading import load_attributes, load_trials, to_utc
+from hpo_core.storage.mirror import Changes, MirrorStorage
+from hpo_core.trial import Event, Goal, Report
+
+Rows = list[dict[str, Any]]
+
+
+class Ledger:
+    """A study in memory and its way to the database.
+
+    `study` is an `optuna.Study` over the memory: samplers read it and `ask` it. Its trials' ids are the memory's own.
+    """
+
+    def __init__(self, engine: Engine, study_id: int, name: str, goal: Goal) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._engine = engine
+        self._study_id = study_id
+        self.mirror = MirrorStorage()
+        self.study = optuna.create_study(storage=self.mirror, study_name=name, direction=goal)
+        self._ids: dict[int, int] = {}  # the mirror's trial id -> the database's
+        self._events: list[Event] = []
+        self._metrics: Rows = []
+        self._forgotten: list[int] = []
+        self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._load()
+
+    def _load(self) -> None:
+        with connect(self._engine) as connection:
+            for trial in load_trials(connection, self._study_id):
+                mirror_id = self.mirror.create_new_trial(self.study._study_id, trial)
+                self._ids[mirror_id] = trial._trial_id
+            user, system = load_attributes(connection, self._study_id)
+            query = select(func.max(tables.hpo_events.c.seq)).where(
+                tables.hpo_events.c.study_id == self._study_id
+            )
+            last = connection.execute(query).scalar_one()
+        for key, value in user.items():
+            self.mirror.set_study_user_attr(self.study._study_id, key, value)
+        for key, value in system.items():
+            self.mirror.set_study_system_attr(self.study._study_id, key, value)
+        self.mirror.changes = Changes()
+        self._next_seq = 0 if last is None else last + 1
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials in the order of their numbers; not to be changed."""
+        return self.study.get_trials(deepcopy=False)
+
+    def record(self, kind: str, trial: int | None = None, **data: Any) -> Event:
+        """Add an event; it is stored, and told to observers, by the next commit."""
+        event = Event(self._next_seq, kind, time.time(), trial, data)
+        self._next_seq += 1
+        self._events.append(event)
+        return event
+
+    def record_metrics(self, trial: int, attempt: int, report: Report) -> None:
+        """Add the metrics of a report to the long table."""
+        self._metrics += [
+            {
+                "study_id": self._study_id,
+                "trial": trial,
+                "attempt": attempt,
+                "step": report.step,
+                "name": name,
+                "value": value if math.isfinite(value) else None,
+            }
+            for name, value in report.metrics.items()
+        ]
+
+    def forget_steps(self, trial_id: int) -> None:
+        """Drop the intermediate values of a trial that is to run again; its events and metrics stay."""
+        self._forgotten.append(trial_id)
+        trial = self.mirror.get_trial(trial_id)
+        trial.intermediate_values = {}
+
+    def commit(self) -> list[Event]:
+        """Make everything since the last commit durable; the events that became so. Raises StorageError."""
+        changes, events = self.mirror.changes, self._events
+        if not events and changes == Changes():
+            return []
+        with connect(self._engine) as connection:
+            self._write(connection, changes)
+            _insert(connection, tables.hpo_events, [self._event_row(event) for event in events])
+            _insert(connection, tables.hpo_metrics, self._metrics)
+        self.mirror.changes, self._events = Changes(), []
+        self._metrics, self._forgotten = [], []
+        return events
+
+    def events(self) -> Iterable[Event]:
+        """Every stored event, in order."""
+        table = tables.hpo_events
+        query = select(table).where(table.c.study_id == self._study_id).order_by(table.c.seq)
+        with connect(self._engine) as connection:
+            for row in connection.execute(query):
+                yield Event(row.seq, row.kind, row.time, row.trial, json.loads(row.data))
+
+    def _write(self, connection: Connection, changes: Changes) -> None:
+        self._create_trials(connection, changes)
+        ids = self._ids
+        get = self.mirror.get_trial
+        fresh = changes.created
+
+        _delete_steps(connection, [ids[trial_id] for trial_id in self._forgotten])
+        params = [_param_row(ids[key[0]], get(key[0]), key[1]) for key in changes.params]
+        _insert(connection, tables.trial_params, params)
+        steps = [_step_row(ids[key[0]], get(key[0]), key[1]) for key in changes.steps]
+        self._put(connection, tables.trial_intermediate_values, ("trial_id", "step"), steps)
+        for table, keys, name in (
+            (tables.trial_user_attributes, changes.user_attrs, "user_attrs"),
+            (tables.trial_system_attributes, changes.system_attrs, "system_attrs"),
+        ):
+            rows = [
+                _attribute_row("trial_id", ids[trial_id], getattr(get(trial_id), name), key)
+                for trial_id, key in keys
+            ]
+            self._put(connection, table, ("trial_id", "key"), rows)
+        self._write_study_attributes(connection, changes)
+        finished = {**fresh, **changes.updated}
+        values = [row for trial_id in finished for row in _value_rows(ids[trial_id], get(trial_id))]
+        self._put(connection, tables.trial_values, ("trial_id", "objective"), values)
+        states = [
+            _state_row(ids[trial_id], get(trial_id))
+            for trial_id in changes.updated
+            if trial_id not in fresh
+        ]
+        if states:
+            connection.execute(_UPDATE_STATE, states)
+
+    def _create_trials(self, connection: Connection, changes: Changes) -> None:
+        for trial_id in changes.created:
+            trial = self.mirror.get_trial(trial_id)
+            row = {
+                "number": trial.number,
+                "study_id": self._study_id,
+                "state": trial.state.name,
+                "datetime_start": to_utc(trial.datetime_start),
+                "datetime_complete": to_utc(trial.datetime_complete),
+            }
+            result = connection.execute(_INSERT_TRIAL, row)
+            self._ids[trial_id] = result.inserted_primary_key[0]  # type: ignore[index]
+            # an enqueued trial arrives with what the mirror was not told piece by piece
+            changes.user_attrs |= {(trial_id, key): None for key in trial.user_attrs}
+            changes.system_attrs |= {(trial_id, key): None for key in trial.system_attrs}
+            changes.params |= {(trial_id, key): None for key in trial.params}
+
+    def _write_study_attributes(self, connection: Connection, changes: Changes) -> None:
+        for table, keys, attributes in (
+            (
+                tables.study_user_attributes,
+                changes.study_user_attrs,
+                self.mirror.get_study_user_attrs(self.study._study_id),
+            ),
+            (
+                tables.study_system_attributes,
+                changes.study_system_attrs,
+                self.mirror.get_study_system_attrs(self.study._study_id),
+            ),
+        ):
+            rows = [_attribute_row("study_id", self._study_id, attributes, key) for key in keys]
+            self._put(connection, table, ("study_id", "key"), rows)
+
+    def _event_row(self, event: Event) -> dict[str, Any]:
+        return {
+            "study_id": self._study_id,
+            "seq": event.seq,
+            "kind": event.kind,
+            "time": event.time,
+            "trial": event.trial,
+            "data": json.dumps(event.data),
+        }
+
+    def _put(self, connection: Connection, table: Table, keys: tuple[str, str], rows: Rows) -> None:
+        """Insert rows, or overwrite those that are there under the same keys."""
+        if not rows:
+            return
+        statement = self._upsert(table)
+        others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=list(keys), set_=others), rows
+        )
+
+
+_INSERT_TRIAL = insert(tables.trials)
+_UPDATE_STATE = (
+    update(tables.trials)
+    .where(tables.trials.c.trial_id == bindparam("id"))
+    .values(
+        state=bindparam("new_state"),
+        datetime_start=bindparam("start"),
+        datetime_complete=bindparam("complete"),
+    )
+)
+
+
+def _insert(connection: Connection, table: Table, rows: Rows) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _delete_steps(connection: Connection, trial_ids: list[int]) -> None:
+    if trial_ids:
+        table = tables.trial_intermediate_values
+        connection.execute(delete(table).where(table.c.trial_id.in_(trial_ids)))
+
+
+def _param_row(trial_id: int, trial: FrozenTrial, name: str) -> dict[str, Any]:
+    distribution = trial.distributions[name]
+    return {
+        "trial_id": trial_id,
+        "param_name": name,
+        "param_value": distribution.to_internal_repr(trial.params[name]),
+        "distribution_json": distribution_to_json(distribution),
+    }
+
+
+def _step_row(trial_id: int, trial: FrozenTrial, step: int) -> dict[str, Any]:
+    value, kind = _stored(trial.intermediate_values[step])
+    return {
+        "trial_id": trial_id,
+        "step": step,
+        "intermediate_value": value,
+        "intermediate_value_type": kind,
+    }
+
+
+def _value_rows(trial_id: int, trial: FrozenTrial) -> Rows:
+    rows = []
+    for objective, value in enumerate(trial.values or ()):
+        stored, kind = _stored(value)
+        rows.append(
+            {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+        )
+    return rows
+
+
+def _state_row(trial_id: int, trial: FrozenTrial) -> dict[str, Any]:
+    return {
+        "id": trial_id,
+        "new_state": trial.state.name,
+        "start": to_utc(trial.datetime_start),
+        "complete": to_utc(trial.datetime_complete),
+    }
+
+
+def _attribute_row(
+    owner: str, owner_id: int, attributes: Mapping[str, Any], key: str
+) -> dict[str, Any]:
+    return {owner: owner_id, "key": key, "value_json": json.dumps(attributes[key])}
+
+
+def _stored(value: float) -> tuple[float | None, str]:
+    """A number as Optuna stores it: NaN and infinities by a word beside."""
+    if math.isnan(value):
+        return None, "NAN"
+    if math.isinf(value):
+        return None, "INF_POS" if value > 0 else "INF_NEG"
+    return value, "FINITE"

@@ -1,0 +1,126 @@
+"""Studies as a whole: found by name, created, set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from hpo_core.storage import tables
+from hpo_core.storage.database import connect
+from hpo_core.trial import Goal
+
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study's row. `identity` is what its file said when it was created (StudySpec.identity)."""
+
+    study_id: int
+    name: str
+    identity: Mapping[str, Any]
+    target: int
+    extra: int
+    directory: str
+    finished: int
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that is optimized."""
+        return str(self.identity["metric"]["name"])
+
+    @property
+    def goal(self) -> Goal:
+        """Which way is better."""
+        goal: Goal = self.identity["metric"]["goal"]
+        return goal
+
+
+def find(engine: Engine, name: str) -> StudyRecord | None:
+    """The study called `name`, or None. A study that Optuna made without us is not found."""
+    found = all_studies(engine, name)
+    return found[0] if found else None
+
+
+def taken(engine: Engine, name: str) -> bool:
+    """Whether any study, Optuna's own included, has this name."""
+    with connect(engine) as connection:
+        query = select(tables.studies.c.study_id).where(tables.studies.c.study_name == name)
+        return connection.execute(query).first() is not None
+
+
+def all_studies(engine: Engine, name: str | None = None) -> list[StudyRecord]:
+    """Every study, by name."""
+    ours, theirs = tables.hpo_studies, tables.studies
+    query = select(ours, theirs.c.study_name).join(theirs, theirs.c.study_id == ours.c.study_id)
+    if name is not None:
+        query = query.where(theirs.c.study_name == name)
+    with connect(engine) as connection:
+        rows = connection.execute(query.order_by(theirs.c.study_name)).all()
+        return [
+            StudyRecord(
+                row.study_id,
+                row.study_name,
+                json.loads(row.identity),
+                row.target,
+                row.extra,
+                row.directory,
+                sum(counts(connection, row.study_id).get(state, 0) for state in FINISHED),
+            )
+            for row in rows
+        ]
+
+
+def counts(connection: Connection, study_id: int) -> dict[str, int]:
+    """How many trials of a study are in each of Optuna's states."""
+    trials = tables.trials
+    query = select(trials.c.state, func.count()).where(trials.c.study_id == study_id)
+    return {state: number for state, number in connection.execute(query.group_by(trials.c.state))}
+
+
+def create(
+    engine: Engine, name: str, goal: Goal, identity: Mapping[str, Any], target: int, directory: str
+) -> StudyRecord:
+    """Make a study, in Optuna's tables and in ours, in one transaction."""
+    with connect(engine) as connection:
+        made = connection.execute(insert(tables.studies), {"study_name": name})
+        study_id: int = made.inserted_primary_key[0]  # type: ignore[index]
+        direction = {"study_id": study_id, "objective": 0, "direction": goal.upper()}
+        connection.execute(insert(tables.study_directions), direction)
+        row = {
+            "study_id": study_id,
+            "identity": json.dumps(identity),
+            "target": target,
+            "extra": 0,
+            "directory": directory,
+        }
+        connection.execute(insert(tables.hpo_studies), row)
+    return StudyRecord(study_id, name, identity, target, 0, directory, 0)
+
+
+def set_budget(engine: Engine, study_id: int, target: int, extra: int) -> None:
+    """Store how many finished trials the study is to have, and how many of them `--more` added."""
+    table = tables.hpo_studies
+    with connect(engine) as connection:
+        connection.execute(
+            update(table).where(table.c.study_id == study_id).values(target=target, extra=extra)
+        )
+
+
+def rename(engine: Engine, study_id: int, name: str, directory: str) -> None:
+    """Give a study another name and directory, so that its old name is free."""
+    with connect(engine) as connection:
+        connection.execute(
+            update(tables.studies)
+            .where(tables.studies.c.study_id == study_id)
+            .values(study_name=name)
+        )
+        connection.execute(
+            update(tables.hpo_studies)
+            .where(tables.hpo_studies.c.study_id == study_id)
+            .values(directory=directory)
+        )

@@ -1,0 +1,133 @@
+"""A small catalog of real components for the tests of the core, so that they need no plugin."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import optuna
+import pytest
+from pydantic import Field
+
+from hpo_core import CONTINUE, Decision, Driven, Interrupt, Outcome, Report, Run, Trial
+from hpo_core.catalog import Catalog, Entry
+from hpo_core.execution import execute
+from hpo_core.sampling import SamplerContext
+from hpo_core.spec import StudySpec, check
+from hpo_core.storage import database
+from hpo_core.yaml_source import parse
+
+
+def bowl(
+    run: Run,
+    *,
+    x: Annotated[float, Field(ge=-10, le=10)],
+    y: float = 0.0,
+    epochs: Annotated[int, Field(ge=1)] = 3,
+) -> None:
+    """A quadratic bowl that is approached epoch by epoch."""
+    for epoch in range(1, epochs + 1):
+        loss = (x - 1) ** 2 + y**2 + 1 / epoch
+        if run.report(epoch, {"loss": loss, "other": -loss}).stop:
+            return
+
+
+def random_sampler(context: SamplerContext) -> optuna.samplers.BaseSampler:
+    """Uniform."""
+    return optuna.samplers.RandomSampler(seed=context.seed)
+
+
+def tpe_sampler(context: SamplerContext) -> optuna.samplers.BaseSampler:
+    """TPE that starts to model early."""
+    return optuna.samplers.TPESampler(seed=context.seed, n_startup_trials=3)
+
+
+class StopAbove:
+    """Stops trials whose loss is above a bound at an epoch."""
+
+    def __init__(self, *, bound: float = 1e9) -> None:
+        self.bound = bound
+        self.seen: list[tuple[int, int, float]] = []
+
+    def on_report(self, trial: Trial, report: Report, score: float) -> Decision:
+        self.seen.append((trial.number, report.step, score))
+        return (
+            Decision.stopped(f"{-score:.3f} is above {self.bound}")
+            if -score > self.bound
+            else CONTINUE
+        )
+
+    def on_finish(self, trial: Trial, outcome: Outcome) -> None:
+        self.seen.append((trial.number, -1, 0.0))
+
+
+class Inline:
+    """Runs trials one by one in this process, from the catalog that it is given."""
+
+    catalog: Catalog
+
+    def run(self, study: Driven, interrupt: Interrupt) -> None:
+        while not interrupt.now and (trial := study.ask()) is not None:
+            current = trial
+            outcome = execute(
+                trial, self.catalog, lambda report, current=current: study.report(current, report)
+            )
+            study.finish(trial, outcome)
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """`bowl`, `random`, `tpe`, `stop-above`, `inline`."""
+    made = Catalog()
+    offers: list[tuple[str, str, Callable[..., Any]]] = [
+        ("objectives", "bowl", bowl),
+        ("samplers", "random", random_sampler),
+        ("samplers", "tpe", tpe_sampler),
+        ("trial_schedulers", "none", StopAbove),
+        ("trial_schedulers", "stop-above", StopAbove),
+        ("executors", "processes", Inline),
+    ]
+    for kind, name, factory in offers:
+        made.add(Entry(kind, name, factory, "tests", "tests"))
+    Inline.catalog = made
+    return made
+
+
+STUDY = """\
+study: bowl
+metric: {{name: loss, goal: minimize}}
+budget: {{trials: {trials}}}
+seed: 3
+objective: {{name: bowl, x: {{float: [-10, 10]}}, y: {{float: [-3, 3]}}}}
+sampler: {{name: {sampler}}}
+trial_scheduler: {{name: stop-above, bound: {bound}}}
+storage: sqlite:///{folder}/hpo.db
+directory: {folder}/runs
+"""
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with every table and no study: migrating one takes a second."""
+    path = tmp_path_factory.mktemp("empty") / "hpo.db"
+    database.open_or_create(f"sqlite:///{path}").dispose()
+    return path
+
+
+@pytest.fixture
+def make_spec(tmp_path: Path, catalog: Catalog, empty_database: Path) -> Callable[..., StudySpec]:
+    """A checked study of the bowl in a folder of its own; `changes` are replacements in its text."""
+
+    shutil.copy(empty_database, tmp_path / "hpo.db")
+
+    def make(
+        *, trials: int = 6, sampler: str = "random", bound: float = 1e9, **changes: str
+    ) -> StudySpec:
+        text = STUDY.format(trials=trials, sampler=sampler, bound=bound, folder=tmp_path)
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        return check(parse(text, "study.yaml"), catalog, tmp_path / "study.yaml")
+
+    return make

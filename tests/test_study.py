@@ -1,0 +1,254 @@
+"""The study: proposals, reports, endings, and above all that a continued study equals an uninterrupted one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hpo_core import Ending, Event, Outcome, Report
+from hpo_core.catalog import Catalog
+from hpo_core.execution import execute
+from hpo_core.spec import StudySpec
+from hpo_core.storage import database, studies
+from hpo_core.storage.ledger import Ledger
+from hpo_core.study import Study
+
+MakeSpec = Callable[..., StudySpec]
+
+
+def open_study(spec: StudySpec, catalog: Catalog, events: list[Event] | None = None) -> Study:
+    """Open or create a study as the runner does."""
+    engine = database.open_or_create(spec.storage)
+    record = studies.find(engine, spec.study) or studies.create(
+        engine, spec.study, spec.goal, spec.identity(), spec.trials, "runs"
+    )
+    ledger = Ledger(engine, record.study_id, spec.study, spec.goal)
+    observers = [] if events is None else [events.append]
+    return Study(spec, spec.trials, ledger, catalog, observers=observers)
+
+
+def drive(study: Study, catalog: Catalog, limit: int | None = None) -> list[dict[str, Any]]:
+    """Run up to `limit` trials to their ends; the parameters proposed."""
+    proposed = []
+    while (limit is None or len(proposed) < limit) and (trial := study.ask()) is not None:
+        proposed.append(trial.params)
+        outcome = execute(trial, catalog, lambda report, trial=trial: study.report(trial, report))
+        study.finish(trial, outcome)
+    return proposed
+
+
+def stored(spec: StudySpec) -> list[optuna.trial.FrozenTrial]:
+    """The trials as plain Optuna reads them."""
+    return optuna.load_study(study_name=spec.study, storage=spec.storage).trials
+
+
+def test_optuna_reads_what_the_study_wrote(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=8, bound=20.0)
+    study = open_study(spec, catalog)
+    proposed = drive(study, catalog)
+    trials = stored(spec)
+    assert [trial.params for trial in trials] == proposed
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial in trials:
+        assert trial.values == [min(trial.intermediate_values.values())]
+        assert trial.user_attrs["attempt"] == 1
+        assert trial.user_attrs["steps"] == len(trial.intermediate_values)
+        assert trial.datetime_start is not None and trial.datetime_complete is not None
+        assert trial.datetime_start <= trial.datetime_complete
+        expected = (trial.params["x"] - 1) ** 2 + trial.params["y"] ** 2 + 1
+        assert trial.intermediate_values[1] == pytest.approx(expected)
+        if trial.state is TrialState.PRUNED:
+            assert trial.user_attrs["reason"].endswith("is above 20.0")
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("cut", range(8))
+def test_a_cut_study_proposes_what_an_uncut_one_does(
+    make_spec: MakeSpec, catalog: Catalog, sampler: str, cut: int
+) -> None:
+    whole = make_spec(
+        trials=8, sampler=sampler, bound=60.0, bowl="whole", **{"name: whole": "name: bowl"}
+    )
+    expected = drive(open_study(whole, catalog), catalog)
+    spec = make_spec(trials=8, sampler=sampler, bound=60.0)
+    first = open_study(spec, catalog)
+    drive(first, catalog, limit=cut)
+    lost = first.ask()  # and its process dies in the middle of this trial
+    assert lost is not None
+    first.report(lost, Report(1, {"loss": 1.0, "other": 0.0}))
+    first.commit()
+    second = open_study(spec, catalog)
+    assert second.requeued == 1
+    drive(second, catalog)
+    trials = stored(spec)
+    assert [trial.params for trial in trials] == expected
+    assert [trial.state for trial in trials] == [trial.state for trial in stored(whole)]
+    assert [trial.values for trial in trials] == [trial.values for trial in stored(whole)]
+    assert [trial.intermediate_values for trial in trials] == [
+        trial.intermediate_values for trial in stored(whole)
+    ]
+    assert trials[cut].user_attrs["attempt"] == 2
+
+
+def test_what_was_not_committed_is_proposed_again(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec()
+    first = open_study(spec, catalog)
+    lost = first.ask()
+    assert lost is not None
+    again = open_study(spec, catalog).ask()
+    assert again == lost
+
+
+def test_replay_rebuilds_the_trial_scheduler(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=5, bound=30.0)
+    first = open_study(spec, catalog)
+    drive(first, catalog)
+    second = open_study(spec, catalog)
+    assert second._scheduler.seen == first._scheduler.seen  # type: ignore[attr-defined]
+    assert len(first._scheduler.seen) > 5  # type: ignore[attr-defined]
+
+
+def test_replay_leaves_out_attempts_that_were_lost(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=2)
+    first = open_study(spec, catalog)
+    lost = first.ask()
+    assert lost is not None
+    first.report(lost, Report(1, {"loss": -99.0}))
+    first.commit()
+    second = open_study(spec, catalog)
+    assert second._scheduler.seen == []  # type: ignore[attr-defined]
+    drive(second, catalog)
+    third = open_study(spec, catalog)
+    assert all(score != 99.0 for _, _, score in third._scheduler.seen)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["loss", "other"])
+def test_a_metric_that_is_not_finite_fails_its_trial_at_once(
+    make_spec: MakeSpec, catalog: Catalog, bad: float, name: str
+) -> None:
+    spec = make_spec(trials=2)
+    study = open_study(spec, catalog)
+    trial = study.ask()
+    assert trial is not None
+    assert not study.report(trial, Report(1, {"loss": -1e9, "other": 0.0})).stop
+    decision = study.report(trial, Report(2, {"loss": 0.0, "other": 0.0, name: bad}))
+    assert decision.stop
+    assert decision.reason == f"{name} is {bad} at step 2"
+    study.finish(trial, Outcome(Ending.COMPLETED))  # whatever the worker says
+    assert [t.state for t in stored(spec)] == [TrialState.FAIL]
+    assert stored(spec)[0].user_attrs["reason"] == decision.reason
+    assert study.best() is None
+    drive(study, catalog)
+    best = study.best()
+    assert best is not None and best.number == 1
+    assert study.done
+
+
+def test_the_best_epoch_counts_not_the_last(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=1)
+    study = open_study(spec, catalog)
+    trial = study.ask()
+    assert trial is not None
+    for step, loss in enumerate([3.0, 1.0, 2.0], start=1):
+        study.report(trial, Report(step, {"loss": loss, "other": loss * 10}, 0.5, f"c{step}"))
+    study.finish(trial, Outcome(Ending.COMPLETED))
+    frozen = stored(spec)[0]
+    assert frozen.value == 1.0
+    assert frozen.user_attrs["best_step"] == 2
+    assert frozen.user_attrs["checkpoint"] == "c2"
+    assert frozen.user_attrs["other"] == 10.0
+
+
+def test_a_failed_trial_has_no_value_and_counts(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=1)
+    study = open_study(spec, catalog)
+    trial = study.ask()
+    assert trial is not None
+    study.report(trial, Report(1, {"loss": 1.0}))
+    study.finish(trial, Outcome(Ending.FAILED, "ValueError: no"))
+    assert study.done and study.best() is None and study.ask() is None
+    frozen = stored(spec)[0]
+    assert frozen.state is TrialState.FAIL and frozen.values is None
+    assert study.counts() == {"complete": 0, "pruned": 0, "failed": 1}
+
+
+def test_draining_stops_trials_and_puts_them_back(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=3)
+    events: list[Event] = []
+    study = open_study(spec, catalog, events)
+    trial = study.ask()
+    other = study.ask()
+    assert trial is not None and other is not None
+    study.drain("interrupted by SIGINT")
+    assert study.ask() is None
+    decision = study.report(trial, Report(1, {"loss": 1.0}))
+    assert decision.stop and decision.reason == "interrupted by SIGINT"
+    study.finish(trial, Outcome(Ending.STOPPED, decision.reason))
+    study.release()
+    assert [t.state for t in stored(spec)] == [TrialState.WAITING, TrialState.WAITING]
+    assert [e.kind for e in events if e.kind == "trial_interrupted"] == ["trial_interrupted"] * 2
+    continued = open_study(spec, catalog)
+    again = continued.ask()
+    assert again is not None
+    assert (again.number, again.attempt, again.params) == (trial.number, 2, trial.params)
+    assert (again.config, again.seed) == (trial.config, trial.seed)
+    study2 = continued
+    study2.finish(again, Outcome(Ending.FAILED, "x"))
+    drive(study2, catalog)
+    assert len(stored(spec)) == 3
+
+
+def test_a_trial_that_finishes_while_draining_is_finished(
+    make_spec: MakeSpec, catalog: Catalog
+) -> None:
+    spec = make_spec(trials=3)
+    study = open_study(spec, catalog)
+    trial = study.ask()
+    assert trial is not None
+    study.drain("interrupted by SIGINT")
+    study.report(trial, Report(1, {"loss": 1.0}))
+    study.finish(trial, Outcome(Ending.COMPLETED))
+    assert stored(spec)[0].state is TrialState.COMPLETE
+
+
+def test_never_more_trials_than_the_target(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=3)
+    study = open_study(spec, catalog)
+    running = [study.ask() for _ in range(5)]
+    assert [trial is not None for trial in running] == [True, True, True, False, False]
+    assert running[0] is not None
+    study.finish(running[0], Outcome(Ending.FAILED, "x"))
+    assert study.ask() is None
+
+
+def test_events_are_told_after_they_are_stored(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=2)
+    told: list[Event] = []
+    drive(open_study(spec, catalog, told), catalog)
+    drive(open_study(make_spec(trials=4), catalog, told), catalog)
+    engine = database.open_existing(spec.storage)
+    record = studies.find(engine, spec.study)
+    assert record is not None
+    from hpo_core.storage import reading
+
+    assert reading.events(engine, record) == told
+    assert [event.seq for event in told] == list(range(len(told)))
+
+
+def test_user_attributes_and_params_survive_quotes(
+    make_spec: MakeSpec, catalog: Catalog, tmp_path: Path
+) -> None:
+    spec = make_spec(trials=1)
+    study = open_study(spec, catalog)
+    trial = study.ask()
+    assert trial is not None
+    reason = "a 'quoted' \"reason\" 100% \N{SNOWMAN}; DROP TABLE trials; --"
+    study.finish(trial, Outcome(Ending.FAILED, reason))
+    assert stored(spec)[0].user_attrs["reason"] == reason
