@@ -18,6 +18,10 @@ trackers            `(study: StudyInfo)` -> `Tracker`
 ==================  ===================================================================================
 
 The keyword-only parameters of a factory are its options in a study file (see `hpo_core.options`).
+
+An objective's factory may carry an attribute `preload`, a tuple of the names of modules that are slow to import
+(`train.preload = ("lightning.pytorch", "torchvision")`). An executor with worker processes imports them once and forks
+its workers from there; so importing them must start no thread and not initialise CUDA.
 """
 
 from __future__ import annotations

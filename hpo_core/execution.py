@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from hpo_core import options
@@ -68,7 +67,6 @@ def execute(trial: Trial, catalog: Catalog, send: Send) -> Outcome:
     """
     run = LiveRun(trial, send)
     try:
-        Path(trial.directory).mkdir(parents=True, exist_ok=True)
         entry = catalog.entry("objectives", trial.objective)
         result = entry.factory(run, **options.keywords(catalog, entry, trial.config))
         _report_result(run, result)

@@ -1,4 +1,4 @@
-"""One driver per study on one machine: a lock on a file in the study's directory, freed by the system with the process."""
+"""One driver per study on one machine: a lock on a file in its directory, freed by the system with the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def hold(directory: Path, study: str) -> Iterator[None]:
     """Hold a study for the length of the context. Raises StudyHeldError when another process does."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = open(directory / "driver.lock", "a+")  # noqa: SIM115  # closed below, with the lock
+        file = open(directory / "driver.lock", "a+")  # closed below, with the lock
     except OSError as error:
         raise StorageError(f"cannot write to {directory}: {error.strerror}") from error
     with file:

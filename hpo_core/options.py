@@ -20,6 +20,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,15 @@ from pydantic.fields import FieldInfo
 from hpo_core import references
 from hpo_core.catalog import Catalog, Entry, UnknownNameError, noun
 from hpo_core.errors import PluginError, Problem, nearest
-from hpo_core.space import Choice, DistributionError, Float, Int, is_distribution, parse
+from hpo_core.space import (
+    DISTRIBUTIONS,
+    Choice,
+    DistributionError,
+    Float,
+    Int,
+    is_distribution,
+    parse,
+)
 
 Path = tuple[str | int, ...]
 MISSING: Any = inspect.Parameter.empty
@@ -94,6 +103,13 @@ class Option:
     def nullable(self) -> bool:
         """Whether the option may be null."""
         return self.default is None or type(None) in typing.get_args(_bare(self.annotation))
+
+    @property
+    def fields(self) -> list[str]:
+        """The keys that a value may have, where it is a pydantic model."""
+        bare = _bare(self.annotation)
+        models = (bare, *typing.get_args(bare))
+        return [name for model in models for name in getattr(model, "model_fields", ())]
 
     def value(self, tree: Any) -> Any:
         """The Python value of a JSON tree without distributions. Raises pydantic's ValidationError."""
@@ -185,7 +201,7 @@ class Checker:
             name_path = (*path, "name")
         if not isinstance(tree, Mapping):
             return self.blame(
-                path, f"a {noun(kind)} is a name or a mapping with a name, got {_show(tree)}"
+                path, f"the {noun(kind)} is a name or a mapping with a name, got {_show(tree)}"
             )
         if not isinstance(tree.get("name"), str):
             return self.blame(
@@ -272,21 +288,23 @@ class Checker:
             option.value(value)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                inner = tuple(part for part in detail["loc"] if isinstance(part, str | int))
-                if detail["type"] == "extra_forbidden":
-                    known = getattr(_bare(option.annotation), "model_fields", {})
-                    self.blame(
-                        (*path, *inner), "unknown key", suggestion=nearest(str(inner[-1]), known)
-                    )
-                    continue
-                message = detail["msg"][:1].lower() + detail["msg"][1:]
-                got = "" if detail["type"] == "missing" else f", got {_show(detail['input'])}"
-                self.blame((*path, *inner), message + got)
+                self._wrong(option, detail, path)
             return False
         except (ValueError, RecursionError) as error:
             self.blame(path, str(error))
             return False
         return True
+
+    def _wrong(self, option: Option, detail: Mapping[str, Any], path: Path) -> None:
+        """Record one of pydantic's complaints about a value."""
+        place = (*path, *(part for part in detail["loc"] if isinstance(part, str | int)))
+        if detail["type"] == "extra_forbidden":
+            self.blame(place, "unknown key", suggestion=nearest(str(place[-1]), option.fields))
+            return
+        message = detail["msg"][:1].lower() + detail["msg"][1:]
+        if detail["type"] != "missing":
+            message += f", got {_show(detail['input'])}"
+        self.blame(place, message, suggestion=_meant(detail))
 
     def _distributions(self, tree: Any, path: Path, searchable: bool) -> bool:
         """Whether every distribution inside a value makes sense."""
@@ -318,7 +336,7 @@ class Checker:
         self, kind: str, tree: Mapping[str, Any], path: Path, searchable: bool
     ) -> Any:
         if "choice" not in tree:
-            return self.blame(path, f"a {noun(kind)} cannot be a number: use a choice of names")
+            return self.blame(path, f"the {noun(kind)} cannot be a number: use a choice of names")
         if not searchable:
             return self.blame(path, "only options of the objective can be searched")
         try:
@@ -420,6 +438,15 @@ def _rows(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
     return [
         tuple(column[min(index, len(column) - 1)] for column in columns) for index in range(longest)
     ]
+
+
+def _meant(detail: Mapping[str, Any]) -> str | None:
+    """The word that was probably meant by a value that pydantic refused."""
+    value = detail["input"]
+    if detail["type"] == "literal_error":
+        return nearest(str(value), re.findall("'([^']*)'", detail["ctx"]["expected"]))
+    keys = value if isinstance(value, Mapping) else ()
+    return next((word for key in keys if (word := nearest(str(key), DISTRIBUTIONS))), None)
 
 
 def _show(value: Any) -> str:

@@ -6,12 +6,11 @@ running, no process is left, and the same call continues to the same total.
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +20,16 @@ from sqlalchemy import Engine
 
 from hpo_core import options
 from hpo_core.catalog import Catalog
-from hpo_core.contracts import Executor, StudyInfo, Tracker
-from hpo_core.errors import HpoError, NoSuccessError, StudyFileError, UsageError
+from hpo_core.contracts import Executor, StudyInfo
+from hpo_core.errors import NoSuccessError, UsageError
 from hpo_core.holding import hold
 from hpo_core.interruption import Signals
 from hpo_core.registry import provenance, versions
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, reading, studies
 from hpo_core.storage.studies import StudyRecord
-from hpo_core.trial import Event
+from hpo_core.tracking import Trackers
+from hpo_core.trial import Event, Report
 
 if TYPE_CHECKING:  # importing a study imports Optuna; a finished study must answer without
     from hpo_core.study import Study
@@ -50,7 +50,7 @@ def run(
     spec: StudySpec,
     catalog: Catalog,
     observers: Iterable[Observer],
-    wishes: Wishes = Wishes(),  # noqa: B008  # frozen
+    wishes: Wishes = Wishes(),  # frozen
     on_interrupt: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Run or continue a study to its target; the process's exit code: 0, 130 or 143.
@@ -176,8 +176,8 @@ def _drive(
         study.drain(f"interrupted by {signal_name}")
         on_interrupt(signal_name)
 
-    with Signals(stop) as signals, _trackers(spec, catalog, study, record):
-        study.record("study_started", **_opening(spec, record))
+    with Signals(stop) as signals, _trackers(spec, catalog, study):
+        study.record("study_started", **_opening(spec, record, study))
         try:
             executor.run(study, signals)
         except KeyboardInterrupt:
@@ -196,7 +196,9 @@ def _drive(
             )
             return signals.exit_code
     if study.best() is None:
-        raise NoSuccessError(f"study '{spec.study}' is over and no trial succeeded: hpo trials {spec.study}")
+        raise NoSuccessError(
+            f"study '{spec.study}' is over and no trial succeeded: hpo trials {spec.study}"
+        )
     return 0
 
 
@@ -249,7 +251,9 @@ def _register(
     assert best is not None  # the caller has looked
     checkpoint = best.user_attrs.get("checkpoint")
     if checkpoint is None:
-        reason = f"trial {best.number} kept no checkpoint, so there is nothing to register as '{name}'"
+        reason = (
+            f"trial {best.number} kept no checkpoint, so there is nothing to register as '{name}'"
+        )
         study.record("model_skipped", name=name, reason=reason)
         return
     candidate = versions.Candidate(
@@ -287,21 +291,39 @@ def _code_path(spec: StudySpec, wishes: Wishes) -> list[str] | None:
 
 
 @contextmanager
-def _trackers(spec: StudySpec, catalog: Catalog, study: Study, directory: Path) -> Iterator[None]:
+def _trackers(spec: StudySpec, catalog: Catalog, study: Study) -> Iterator[None]:
     """The study's trackers, told of its events for the length of the context."""
-    info = StudyInfo(spec.study, spec.metric, spec.goal, study.target, directory.resolve())
+    info = StudyInfo(
+        spec.study, spec.metric, spec.goal, study.target, Path(spec.directory, spec.study).resolve()
+    )
     makers = [
         (tree["name"], functools.partial(options.bind(catalog, "trackers", tree).build, info))
         for tree in spec.trackers
     ]
-    trackers = Trackers(makers)
+
+    def disabled(name: str, reason: str) -> None:
+        study.note("tracker_disabled", tracker=name, reason=reason)
+
+    trackers = Trackers(makers, disabled)
     study.observers.append(functools.partial(_tell, trackers, study))
     try:
         yield
     finally:
         trackers.close()
-        for name, reason in trackers.take_disabled():
-            study.record("tracker_disabled", tracker=name, reason=reason)
+        study.commit()
+
+
+def _tell(trackers: Trackers, study: Study, event: Event) -> None:
+    """An event in the trackers' words."""
+    if event.trial is None:
+        return trackers.poll()
+    trial, data = study.trial(event.trial), event.data
+    if event.kind == "trial_started":
+        trackers.on_start(trial)
+    elif event.kind == "report":
+        trackers.on_report(trial, Report(data["step"], data["metrics"], data["seconds"]))
+    elif event.kind == "trial_finished":
+        trackers.on_finish(trial, data["state"], data["value"], data["reason"])
 
 
 def _write_files(directory: Path, spec: StudySpec) -> None:

@@ -189,9 +189,13 @@ class Study:
             del self._live[number]
         self.commit()
 
+    def note(self, kind: str, **data: Any) -> None:
+        """Add an event that is about no trial; the next commit stores and tells it. May be called by an observer."""
+        self._ledger.record(kind, **data)
+
     def record(self, kind: str, **data: Any) -> None:
         """Add an event that is about no trial, and commit."""
-        self._ledger.record(kind, **data)
+        self.note(kind, **data)
         self.commit()
 
     def best(self) -> FrozenTrial | None:
@@ -336,5 +340,3 @@ class Study:
 
     def _score(self, value: float) -> float:
         return value if self.spec.goal == "maximize" else -value
-
-

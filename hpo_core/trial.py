@@ -35,9 +35,9 @@ class Trial(_Json):
 
     Made by `Study.ask`. `number` counts from 0 and never changes; `attempt` counts from 1 and grows when the trial has
     to be run again. `params` are the searched values under their dotted names, `config` the objective's options with
-    those values filled in. `seed` is the same for every attempt. `directory` is where the attempt may keep files
-    (it may not exist yet). `code_path` holds the folders that user code may be imported from, and is None unless the
-    user allowed code (`--allow-code`).
+    those values filled in. `seed` is the same for every attempt. `directory` is where the attempt may keep files:
+    whoever writes there first makes it. `code_path` holds the folders that user code may be imported from, and is None
+    unless the user allowed code (`--allow-code`).
     """
 
     number: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 import optuna
 import pytest
+from hypothesis import HealthCheck, settings
 from pydantic import Field
 
 from hpo_core import CONTINUE, Decision, Driven, Interrupt, Outcome, Report, Run, Trial
@@ -18,6 +20,20 @@ from hpo_core.sampling import SamplerContext
 from hpo_core.spec import StudySpec, check
 from hpo_core.storage import database
 from hpo_core.yaml_source import parse
+
+# The machine decides how long an example takes: time is no reason to fail. Examples are the same in every run, so that
+# a failure can be looked at; `HYPOTHESIS_PROFILE=search` looks for new ones.
+settings.register_profile(
+    "same",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "search", settings.get_profile("same"), derandomize=False, max_examples=2000
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def bowl(

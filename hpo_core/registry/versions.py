@@ -136,9 +136,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _place(
-    engine: Engine, name: str, candidate: Candidate, models: Path
-) -> tuple[Path, int]:
+def _place(engine: Engine, name: str, candidate: Candidate, models: Path) -> tuple[Path, int]:
     """Copy the checkpoint into the folder of the next free number; the folder and the number."""
     models.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=models))

@@ -70,10 +70,12 @@ def open_or_create(storage: str) -> Engine:
         except OSError as error:
             raise StorageError(f"cannot create the folder of {path}: {error.strerror}") from error
     engine = _engine(storage)
-    _create_optuna_tables(storage)
     with connect(engine) as connection:
         _refuse_newer(connection, storage)
-        if _version(connection) != HEAD:
+        current = _version(connection) == HEAD
+    if not current:  # Optuna's tables come first, so current side tables mean that they are there
+        _create_optuna_tables(storage)
+        with connect(engine) as connection:
             _migrate(connection)
     return engine
 

@@ -44,6 +44,9 @@ class Ledger:
         self._events: list[Event] = []
         self._metrics: Rows = []
         self._forgotten: list[int] = []
+        self._puts: dict[
+            str, Any
+        ] = {}  # table -> its statement: making one takes longer than running it
         self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._load()
 
@@ -195,14 +198,20 @@ class Ledger:
         """Insert rows, or overwrite those that are there under the same keys."""
         if not rows:
             return
-        statement = self._upsert(table)
-        others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=list(keys), set_=others), rows
-        )
+        if table.name not in self._puts:
+            statement = self._upsert(table)
+            others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+            self._puts[table.name] = statement.on_conflict_do_update(
+                index_elements=list(keys), set_=others
+            )
+        connection.execute(self._puts[table.name], rows)
 
 
 _INSERT_TRIAL = insert(tables.trials)
+_INSERTS = {
+    table.name: insert(table)
+    for table in (tables.hpo_events, tables.hpo_metrics, tables.trial_params)
+}
 _UPDATE_STATE = (
     update(tables.trials)
     .where(tables.trials.c.trial_id == bindparam("id"))
@@ -216,7 +225,7 @@ _UPDATE_STATE = (
 
 def _insert(connection: Connection, table: Table, rows: Rows) -> None:
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(_INSERTS[table.name], rows)
 
 
 def _delete_steps(connection: Connection, trial_ids: list[int]) -> None:

@@ -1,0 +1,186 @@
+"""`hpo plugins` and `hpo list`: who is installed, what each offers, and every option of a component.
+
+All of it comes from where the engine itself takes it, the hooks and the signatures, so it cannot be out of date.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from hpo_core.catalog import Catalog, Entry, noun
+from hpo_core.cli.arguments import Json
+from hpo_core.cli.described import described_options, docstring, first_line, option_rows
+from hpo_core.cli.tables import print_table
+from hpo_core.cli.wording import count
+from hpo_core.errors import PluginError, UsageError, nearest
+from hpo_core.hookspecs import KINDS
+from hpo_core.plugins import Plugin, load
+
+SHOWN = 20  # names of a kind in the text about one plugin, which may offer a thousand
+
+app = typer.Typer(invoke_without_command=True, help="Installed plugins and what they offer.")
+
+
+@app.callback()
+def plugins(context: typer.Context, json: Json = False) -> None:
+    """Installed plugins and what they offer; without a further word, the list of them."""
+    if context.invoked_subcommand is None:
+        list_plugins(json)
+
+
+@app.command("list")
+def list_plugins(json: Json = False) -> None:
+    """Every installed plugin, what it offers, and why a broken one did not load."""
+    catalog, found = load()
+    if json:
+        return _print_json([plugin_document(catalog, plugin) for plugin in found])
+    rows = [
+        (plugin.name, plugin.distribution, plugin.version, plugin_summary(catalog, plugin))
+        for plugin in found
+    ]
+    print_table(("plugin", "distribution", "version", "offers"), rows)
+
+
+@app.command("show")
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A component's or a plugin's name.", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """A component with its options, or a plugin with what it offers."""
+    catalog, found = load()
+    entries = [entry for kind in KINDS for entry in _called(catalog, kind, name)]
+    named = [plugin for plugin in found if name in (plugin.name, plugin.distribution)]
+    if not entries and not named:
+        raise _unknown(catalog, found, name)
+    if json:
+        documents = [entry_document(entry) for entry in entries]
+        return _print_json(documents + [plugin_document(catalog, plugin) for plugin in named])
+    blocks = [entry_lines(entry) for entry in entries]
+    blocks += [plugin_lines(catalog, plugin) for plugin in named]
+    for index, block in enumerate(blocks):
+        if index:
+            print()
+        for line in block:
+            print(line)
+
+
+def list_kind(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(KINDS), show_default=False)],
+    json: Json = False,
+) -> None:
+    """The components of a kind: what a study file may name there."""
+    catalog, _ = load()
+    entries = catalog.entries(kind_called(kind))
+    if json:
+        return _print_json([entry_document(entry) for entry in entries])
+    print_table(
+        ("name", "plugin", "what it is"),
+        [(entry.name, entry.plugin, entry_summary(entry)) for entry in entries],
+    )
+
+
+def kind_called(word: str) -> str:
+    """The kind that a word means: singular or plural, with dashes or underscores. Raises UsageError."""
+    plural = word.lower().replace("-", "_").removesuffix("s") + "s"
+    if plural in KINDS:
+        return plural
+    hint = nearest(plural, KINDS)
+    guess = f" - did you mean '{hint}'?" if hint else ""
+    raise UsageError(f"there is no kind '{word}': {', '.join(KINDS)}{guess}")
+
+
+def plugin_summary(catalog: Catalog, plugin: Plugin) -> str:
+    """What a plugin offers, counted, or why it did not load."""
+    if plugin.error is not None:
+        return f"BROKEN: {plugin.error}"
+    offers = {kind: len(_of_plugin(catalog, kind, plugin)) for kind in KINDS}
+    parts = [count(n, noun(kind)) for kind, n in offers.items() if n]
+    return ", ".join(parts) or "nothing"
+
+
+def plugin_document(catalog: Catalog, plugin: Plugin) -> dict[str, Any]:
+    """A plugin as `--json` prints it."""
+    offers = {
+        kind: [entry.name for entry in found]
+        for kind in KINDS
+        if (found := _of_plugin(catalog, kind, plugin))
+    }
+    return asdict(plugin) | {"offers": offers}
+
+
+def plugin_lines(catalog: Catalog, plugin: Plugin) -> Iterator[str]:
+    """A plugin as people read it."""
+    yield f"plugin {plugin.name}: {plugin.distribution} {plugin.version}, module {plugin.module}"
+    if plugin.error is not None:
+        yield f"  BROKEN: {plugin.error}"
+    for kind, names in plugin_document(catalog, plugin)["offers"].items():
+        more = f" and {len(names) - SHOWN} more: hpo list {kind}" if len(names) > SHOWN else ""
+        yield f"  {kind}: {', '.join(names[:SHOWN])}{more}"
+
+
+def entry_summary(entry: Entry) -> str:
+    """One line about a component, or why it cannot be used."""
+    try:
+        return first_line(entry.factory)
+    except PluginError as error:
+        return f"BROKEN: {error}"
+
+
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """A component as `--json` prints it; one whose module fails to import has an `error` and no options."""
+    about = {
+        "kind": entry.kind,
+        "name": entry.name,
+        "plugin": entry.plugin,
+        "distribution": entry.distribution,
+    }
+    try:
+        factory = entry.factory
+    except PluginError as error:
+        return about | {"error": str(error)}
+    options = described_options(factory)
+    return about | {"description": docstring(factory), "options": [asdict(o) for o in options]}
+
+
+def entry_lines(entry: Entry) -> Iterator[str]:
+    """A component as people read it. Raises PluginError when its module cannot be imported."""
+    factory = entry.factory
+    yield f"{noun(entry.kind)} {entry.name}  (plugin {entry.plugin}, {entry.distribution})"
+    yield from (f"  {line}".rstrip() for line in docstring(factory).splitlines())
+    yield from option_rows(described_options(factory))
+
+
+def _called(catalog: Catalog, kind: str, name: str) -> list[Entry]:
+    """The components of a kind under `name` or `distribution:name`."""
+    return [
+        entry
+        for entry in catalog.entries(kind)
+        if name in (entry.name, f"{entry.distribution}:{entry.name}")
+    ]
+
+
+def _of_plugin(catalog: Catalog, kind: str, plugin: Plugin) -> list[Entry]:
+    return [
+        entry
+        for entry in catalog.entries(kind)
+        if (entry.plugin, entry.distribution) == (plugin.name, plugin.distribution)
+    ]
+
+
+def _unknown(catalog: Catalog, found: Sequence[Plugin], name: str) -> UsageError:
+    known = {name for kind in KINDS for name in catalog.names(kind)}
+    known |= {plugin.name for plugin in found} | {plugin.distribution for plugin in found}
+    hint = nearest(name, known)
+    guess = f" - did you mean '{hint}'?" if hint else ": see hpo plugins list"
+    return UsageError(f"no component and no plugin is called '{name}'{guess}")
+
+
+def _print_json(value: Any) -> None:
+    print(json_module.dumps(value, indent=2, default=repr))

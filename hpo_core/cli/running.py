@@ -1,0 +1,116 @@
+"""`hpo validate` and `hpo run`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpo_core import plugins
+from hpo_core.catalog import Catalog
+from hpo_core.cli.arguments import Json
+from hpo_core.errors import StudyFileError
+from hpo_core.spec import StudySpec, load_spec
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[key=value ...]", help="Values instead of the file's: objective.epochs=3"
+    ),
+]
+
+
+def validate(file: File, overrides: Overrides = None) -> None:
+    """Check a study file, every problem at once. Imports no torch and needs no network."""
+    catalog, _ = plugins.load()
+    try:
+        spec = load_spec(file, overrides or [], catalog)
+    except StudyFileError as error:
+        print(error, file=sys.stderr)
+        number = len(error.problems)
+        print(f"{number} problem{'s' if number > 1 else ''}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    searched = len(spec.space.parameters())
+    print(
+        f"{file}: study '{spec.study}' is fine ({searched} parameters are searched)",
+        file=sys.stderr,
+    )
+
+
+def run(
+    context: typer.Context,
+    file: File,
+    overrides: Overrides = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once: short for executor.workers=N.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Short for storage=URL.")
+    ] = None,
+    more: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Add N trials to the study's budget for good.")
+    ] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Set the study aside as NAME.1 and start anew.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, with sample parameters.")
+    ] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let the study import code that it names.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Run a study, or continue it to the same total."""
+    given = list(overrides or [])
+    if workers is not None:
+        given.append(f"executor.workers={workers}")
+    catalog, _ = plugins.load()
+    spec = load_spec(file, given, catalog)
+    if storage is not None:
+        spec = replace(spec, storage=storage)
+    if dry_run:
+        from hpo_core.cli.preview import preview
+
+        return preview(spec, catalog, json=json)
+    raise typer.Exit(_run(spec, catalog, more=more, fresh=fresh, allow_code=allow_code, json=json))
+
+
+def _run(
+    spec: StudySpec, catalog: Catalog, *, more: int, fresh: bool, allow_code: bool, json: bool
+) -> int:
+    from hpo_core import runner
+    from hpo_core.cli import view
+
+    with view.choose(json=json, command=again(sys.argv)) as shown:
+        return runner.run(
+            spec,
+            catalog,
+            [shown.on_event],
+            runner.Wishes(more=more, fresh=fresh, allow_code=allow_code),
+            on_interrupt=_say_stopping,
+        )
+
+
+def _say_stopping(signal_name: str) -> None:
+    how = "Ctrl-C again" if signal_name == "SIGINT" else f"{signal_name} again"
+    print(f"\nstopping after the running epochs ({how} to stop now)", file=sys.stderr)
+
+
+def again(words: list[str]) -> str:
+    """The command that continues what `words` started: the same one, without what must happen once."""
+    kept: list[str] = []
+    skip = False
+    for word in ["hpo", *words[1:]]:
+        if skip:
+            skip = False
+        elif word == "--more":
+            skip = True
+        elif word != "--fresh" and not word.startswith("--more="):
+            kept.append(word)
+    return shlex.join(kept)

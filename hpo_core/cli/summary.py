@@ -1,0 +1,112 @@
+"""What is said when a run ends: the result first, where things lie, and the next command to type."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from hpo_core.cli.arguments import DEFAULT_STORAGE
+from hpo_core.cli.progress import Progress
+from hpo_core.cli.wording import about, clean, count, number
+
+
+def header_lines(progress: Progress) -> list[str]:
+    """What is said when a run starts: what is searched, how, and where everything is kept."""
+    study = progress.about
+    parts = [
+        f"study {study['study']}",
+        f"{study['goal']} {study['metric']}",
+        f"sampler {study['sampler']}",
+        f"trial scheduler {study['trial_scheduler']}",
+        f"executor {study['executor']}",
+    ]
+    lines = [
+        clean(" · ".join(parts)),
+        f"results   {clean(study['directory'])}",
+        f"storage   {clean(study['storage'])}",
+    ]
+    if study["continued"]:
+        lines.append(_continuing(progress))
+    return lines
+
+
+def _continuing(progress: Progress) -> str:
+    done = f"{progress.finished}/{progress.target} trials are done"
+    if progress.finished >= progress.target:
+        return f"{done}: nothing left to run (--more N adds trials, --fresh starts anew)"
+    return f"{done}, continuing (--fresh starts anew)"
+
+
+def summary_lines(progress: Progress, command: str) -> list[str]:
+    """What is said when a run has ended; nothing where no event said that it did.
+
+    `command` is what continues the study: the command line that started it.
+    """
+    if progress.ended is None:
+        return []
+    lines = [*_tally(progress), *_best(progress), *_models(progress)]
+    lines.append(f"results   {clean(progress.about['directory'])}")
+    lines += _next(progress, command)
+    return lines
+
+
+def _tally(progress: Progress) -> Iterator[str]:
+    ended = progress.ended
+    assert ended is not None  # summary_lines has looked
+    word = "done" if ended.kind == "study_finished" else "stopped"
+    reason = f" ({clean(ended.data['reason'])})" if ended.data.get("reason") else ""
+    took = about(ended.time - progress.started)
+    yield (
+        f"{word}{reason}: {progress.finished}/{progress.target} trials"
+        f"{tally(progress.counts)} after {took}"
+    )
+
+
+def tally(counts: dict[str, int]) -> str:
+    """Counts of finished trials by state, without the zeros: ` (12 complete, 2 pruned)`, or nothing."""
+    words = (("complete", "complete"), ("pruned", "pruned"), ("fail", "failed"))
+    parts = [f"{counts[state]} {word}" for state, word in words if counts[state]]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _best(progress: Progress) -> Iterator[str]:
+    study = progress.about
+    if progress.best_trial is None:
+        if progress.ended is not None and progress.ended.kind == "study_finished":
+            yield "best      none: no trial completed"
+        return
+    yield (
+        f"best      {clean(study['metric'])} {number(progress.best_value)} "
+        f"(trial {progress.best_trial})"
+    )
+    for name, value in (progress.best_params or {}).items():
+        yield f"          {clean(name)} = {clean(value)}"
+
+
+def _models(progress: Progress) -> Iterator[str]:
+    for model in progress.models:
+        yield (
+            f"model     {clean(model['name'])} version {model['version']} from trial "
+            f"{model['trial']} (sha256 {model['sha256'][:12]}), {clean(model['path'])}"
+        )
+
+
+def _next(progress: Progress, command: str) -> Iterator[str]:
+    """The commands to type next; the last line of a study that was stopped is how to continue it."""
+    study = progress.about["study"]
+    if progress.failures:
+        failed = count(len(progress.failures), "trial")
+        show = _command(progress, "show", study, str(progress.failures[0]))
+        yield f"failed    {failed} in this run, the first: {show}"
+    if progress.best_trial is not None:
+        yield f"see       {_command(progress, 'best', study)}"
+    yield f"inspect   {_command(progress, 'dashboard')}"
+    if progress.ended is not None and progress.ended.kind == "study_stopped":
+        yield f"continue  {clean(command)}"
+
+
+def _command(progress: Progress, *words: str) -> str:
+    """A command of ours that looks into the study's storage, as a shell takes it."""
+    storage = progress.about["storage"]
+    option = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
+    return clean(shlex.join(["hpo", *words, *option]))

@@ -1,0 +1,289 @@
+"""Contract suites for what a training is made of: subclass one in a plugin's tests and say what your component is.
+
+::
+
+    class TestStep(LrSchedulerContract):
+        component = {"name": "step", "gamma": 0.5}
+
+The component is found by its name among the installed plugins, checked and built as for a study, so a plugin's entry
+point, its hooks and its options' annotations are under test too. torch is imported by the tests and not by this module.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from hpo_core import options, plugins
+from hpo_core.catalog import Catalog
+from hpo_core.contracts import Dataset, InputShape, Part
+from hpo_core.execution import execute
+from hpo_core.scheduling import CONTINUE, Decision
+from hpo_core.trial import Ending, Goal, Outcome, Report, Trial
+
+
+@functools.cache
+def installed_catalog() -> Catalog:
+    """The catalog of the installed plugins, loaded once."""
+    return plugins.load()[0]
+
+
+def checked(kind: str, tree: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A component with its defaults filled in. Raises AssertionError, with the problems, where a study file would."""
+    checker = options.Checker(installed_catalog())
+    full = checker.component(kind, tree, (), searchable=False)
+    assert not checker.problems, [problem for _, problem in checker.problems]
+    return dict(full)
+
+
+def built(kind: str, tree: str | Mapping[str, Any], *positional: Any) -> Any:
+    """A component, built with what its kind is called with."""
+    return options.bind(installed_catalog(), kind, checked(kind, tree)).build(*positional)
+
+
+class ComponentContract:
+    """What holds for a component of every kind."""
+
+    kind: ClassVar[str]
+    component: ClassVar[str | Mapping[str, Any]]
+
+    def build(self, *positional: Any) -> Any:
+        """The component under test, built."""
+        return built(self.kind, self.component, *positional)
+
+    def test_options_are_described(self) -> None:
+        """`hpo plugins show` has something to say about each option."""
+        entry = installed_catalog().entry(self.kind, checked(self.kind, self.component)["name"])
+        for option in options.options_of(entry.factory).values():
+            assert option.description, f"the option '{option.name}' has no description"
+
+
+class OptimizerContract(ComponentContract):
+    """An optimizer lowers a loss, and takes groups of parameters as well as parameters."""
+
+    kind = "optimizers"
+
+    def test_lowers_a_loss(self) -> None:
+        """Ten steps on a parabola lead downhill."""
+        import torch
+
+        point = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+        optimizer = self.build([point])
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        before = float(point.square().sum().detach())
+        for _ in range(10):
+            optimizer.zero_grad()
+            point.square().sum().backward()
+            optimizer.step()
+        assert float(point.square().sum().detach()) < before
+
+    def test_keeps_the_rates_of_groups(self) -> None:
+        """A group's own learning rate wins over the option."""
+        import torch
+
+        first, second = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+        optimizer = self.build([{"params": [first]}, {"params": [second], "lr": 1e-5}])
+        assert [group["lr"] for group in optimizer.param_groups][1] == 1e-5
+
+
+class LrSchedulerContract(ComponentContract):
+    """An LR scheduler takes exactly the steps of the run, whatever their number, and does what its name promises.
+
+    Set `moves` to False for one whose learning rate is meant to stay.
+    """
+
+    kind = "lr_schedulers"
+    moves: ClassVar[bool] = True
+
+    def rates(self, total_steps: int, *bases: float) -> list[list[float]]:
+        """The learning rates of each group before the first and after every step."""
+        import torch
+
+        optimizer = _idle_optimizer(*bases)
+        scheduler = self.build(optimizer, total_steps)
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
+        rates = [[group["lr"] for group in optimizer.param_groups]]
+        for _ in range(total_steps):
+            optimizer.step()
+            scheduler.step()
+            rates.append([group["lr"] for group in optimizer.param_groups])
+        return rates
+
+    @pytest.mark.parametrize("total_steps", [1, 2, 3, 5, 10, 50, 90, 1000])
+    def test_takes_every_step(self, total_steps: int) -> None:
+        """From one step up, each rate is a number between 0 and the optimizer's own rate."""
+        rates = [rate for [rate] in self.rates(total_steps, 0.1)]
+        assert all(math.isfinite(rate) and 0 <= rate <= 0.1 + 1e-9 for rate in rates)
+        assert (len(set(rates)) > 1) is self.moves
+
+    def test_groups_keep_their_ratio(self) -> None:
+        """A group with a tenth of the rate has a tenth of it all along."""
+        for first, second in self.rates(20, 0.1, 0.01):
+            assert second == pytest.approx(first / 10)
+
+    def test_continues_from_its_state(self) -> None:
+        """A run that is loaded half-way has the same rates as one that went on."""
+        optimizer = _idle_optimizer(0.1)
+        scheduler = self.build(optimizer, 20)
+        for _ in range(9):
+            optimizer.step()
+            scheduler.step()
+        other = _idle_optimizer(0.1)
+        resumed = self.build(other, 20)
+        other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        resumed.load_state_dict(copy.deepcopy(scheduler.state_dict()))
+        for _ in range(11):
+            optimizer.step()
+            other.step()
+            scheduler.step()
+            resumed.step()
+            assert other.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+def _idle_optimizer(*bases: float) -> Any:
+    """An optimizer with a group for each learning rate, whose steps change nothing."""
+    import torch
+
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": base} for base in bases]
+    return torch.optim.SGD(groups, lr=bases[0])
+
+
+class ModelContract(ComponentContract):
+    """A model takes the shapes of `shapes`, gives one logit per class, and learns with every parameter."""
+
+    kind = "models"
+    shapes: ClassVar[tuple[InputShape, ...]] = (
+        InputShape(3, 32, 32, 10),
+        InputShape(1, 32, 32, 4),
+    )
+
+    def test_maps_images_to_logits(self) -> None:
+        """One finite logit per image and class, and a gradient for each parameter."""
+        import torch
+
+        for shape in self.shapes:
+            model = self.build(shape)
+            logits = model.train()(torch.randn(3, shape.channels, shape.height, shape.width))
+            assert logits.shape == (3, shape.classes)
+            logits.logsumexp(1).sum().backward()
+            idle = [name for name, weight in model.named_parameters() if weight.grad is None]
+            assert torch.isfinite(logits).all() and not idle
+
+    def test_is_built_from_the_seed(self) -> None:
+        """The same seed gives the same weights."""
+        import torch
+
+        states = []
+        for _ in range(2):
+            torch.manual_seed(3)
+            states.append(self.build(self.shapes[0]).state_dict())
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+class DatasetContract(ComponentContract):
+    """A dataset's batches are as its shape says, the parts are disjoint, and only the order depends on the seed.
+
+    Set `parts` where the dataset has no part `test`.
+    """
+
+    kind = "datasets"
+    parts: ClassVar[tuple[Part, ...]] = ("train", "val", "test")
+
+    @pytest.fixture
+    def dataset(self) -> Dataset:
+        """The dataset under test, with seed 1."""
+        dataset = self.build(1)
+        assert isinstance(dataset, Dataset)
+        return dataset
+
+    def test_batches_are_as_promised(self, dataset: Dataset) -> None:
+        """Shapes, types, label range and the number of batches."""
+        import torch
+
+        shape = dataset.shape
+        assert shape.classes == len(set(dataset.classes))
+        for part in self.parts:
+            batches = list(dataset.batches(part))
+            assert len(batches) == len(dataset.batches(part)) > 0
+            for images, labels in batches:
+                assert images.shape == (len(labels), shape.channels, shape.height, shape.width)
+                assert images.dtype == torch.float32 and labels.dtype == torch.int64
+                assert torch.isfinite(images).all()
+                assert 0 <= int(labels.min()) <= int(labels.max()) < shape.classes
+
+    def test_training_batches_suit_batch_normalization(self, dataset: Dataset) -> None:
+        """No batch of a single image."""
+        assert all(len(labels) > 1 for _, labels in dataset.batches("train"))
+
+    def test_training_is_reshuffled(self, dataset: Dataset) -> None:
+        """Another order in each iteration, and the same orders again from the same seed."""
+        first, again = dataset.batches("train"), self.build(1).batches("train")
+        orders = [_order(first), _order(first)]
+        assert orders[0] != orders[1]
+        assert orders == [_order(again), _order(again)]
+
+    def test_seed_changes_only_the_order(self, dataset: Dataset) -> None:
+        """Other trials see the same images in each part."""
+        other = self.build(2)
+        assert _order(dataset.batches("train")) != _order(other.batches("train"))
+        for part in self.parts[1:]:
+            assert _order(dataset.batches(part)) == _order(other.batches(part))
+            assert _order(dataset.batches(part)) == _order(dataset.batches(part))
+
+    def test_parts_share_no_image(self, dataset: Dataset) -> None:
+        """No image of one part is in another."""
+        seen: set[bytes] = set()
+        for part in self.parts:
+            images = set(_order(dataset.batches(part)))
+            assert not seen & images
+            seen |= images
+
+
+def _order(batches: Any) -> list[bytes]:
+    return [image.numpy().tobytes() for images, _ in batches for image in images]
+
+
+class ObjectiveContract(ComponentContract):
+    """An objective reports its metric with growing steps, obeys a decision to stop, and repeats itself from a seed.
+
+    `metric` is one that it reports; `repeatable` is False where its numbers come from outside.
+    """
+
+    kind = "objectives"
+    metric: ClassVar[str]
+    goal: ClassVar[Goal] = "maximize"
+    repeatable: ClassVar[bool] = True
+
+    def run(self, directory: Path, stop_at: int | None = None) -> tuple[Outcome, list[Report]]:
+        """Run one trial, which is told to stop after `stop_at` reports."""
+        config = checked(self.kind, self.component)
+        name = config.pop("name")
+        trial = Trial(0, 1, name, {}, config, 5, self.metric, self.goal, str(directory))
+        reports: list[Report] = []
+
+        def send(report: Report) -> Decision:
+            reports.append(report)
+            assert report.checkpoint is None or Path(report.checkpoint).is_file()
+            return Decision.stopped("enough") if len(reports) == stop_at else CONTINUE
+
+        return execute(trial, installed_catalog(), send), reports
+
+    def test_reports_and_repeats(self, tmp_path: Path) -> None:
+        """It completes, and reports the same again."""
+        outcome, reports = self.run(tmp_path / "first")
+        assert outcome.ending is Ending.COMPLETED, outcome
+        assert reports and all(math.isfinite(report.metrics[self.metric]) for report in reports)
+        if self.repeatable:
+            again = self.run(tmp_path / "again")[1]
+            assert [report.metrics for report in again] == [report.metrics for report in reports]
+
+    def test_stops_when_told(self, tmp_path: Path) -> None:
+        """No report follows a decision to stop."""
+        outcome, reports = self.run(tmp_path, stop_at=1)
+        assert outcome.ending is Ending.STOPPED and len(reports) == 1
