@@ -168,7 +168,7 @@ def _drive(
     from hpo_core.storage.ledger import Ledger
     from hpo_core.study import Study
 
-    ledger = Ledger(engine, record.study_id, spec.study, spec.goal)
+    ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
     study = Study(spec, record.target, ledger, catalog, _code_path(spec, wishes), observers)
     executor: Executor = options.bind(catalog, "executors", spec.executor).build()
 

@@ -132,7 +132,8 @@ class Study:
         )
         if time.monotonic() - self._last_commit > COMMIT_SECONDS:
             self.commit()
-        if self.draining is not None and not decision.stop:
+        ending = decision.stop or report.step == trial.epochs  # it ends by itself: let it
+        if self.draining is not None and not ending:
             return Decision.stopped(self.draining)
         return decision
 

@@ -2,8 +2,8 @@
 
 Each tracker has a daemon thread and a queue of its own: the driver only ever puts a call into a queue. A tracker that
 raises, that takes too long over a call, or that falls so far behind that its queue is full, is switched off, once; what
-it was still to be told is dropped. A thread that hangs cannot be ended: it is left behind, and being a daemon it does not
-keep the process from ending.
+it was still to be told is dropped. A thread that hangs cannot be ended: it is left behind, and being a daemon it does
+not keep the process from ending.
 
 Everything but the trackers' own methods happens in the driver's thread: that a tracker is off is noticed at the next
 call, and `on_disabled` is called there, because it writes an event and only the driver writes.

@@ -28,7 +28,7 @@ def open_study(spec: StudySpec, catalog: Catalog, events: list[Event] | None = N
     record = studies.find(engine, spec.study) or studies.create(
         engine, spec.study, spec.goal, spec.identity(), spec.trials, "runs"
     )
-    ledger = Ledger(engine, record.study_id, spec.study, spec.goal)
+    ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
     observers = [] if events is None else [events.append]
     return Study(spec, spec.trials, ledger, catalog, observers=observers)
 
@@ -68,7 +68,7 @@ def test_optuna_reads_what_the_study_wrote(make_spec: MakeSpec, catalog: Catalog
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-@pytest.mark.parametrize("cut", range(8))
+@pytest.mark.parametrize("cut", [0, 1, 4, 7])
 def test_a_cut_study_proposes_what_an_uncut_one_does(
     make_spec: MakeSpec, catalog: Catalog, sampler: str, cut: int
 ) -> None:
@@ -86,12 +86,12 @@ def test_a_cut_study_proposes_what_an_uncut_one_does(
     second = open_study(spec, catalog)
     assert second.requeued == 1
     drive(second, catalog)
-    trials = stored(spec)
+    trials, uncut = stored(spec), stored(whole)
     assert [trial.params for trial in trials] == expected
-    assert [trial.state for trial in trials] == [trial.state for trial in stored(whole)]
-    assert [trial.values for trial in trials] == [trial.values for trial in stored(whole)]
+    assert [trial.state for trial in trials] == [trial.state for trial in uncut]
+    assert [trial.values for trial in trials] == [trial.values for trial in uncut]
     assert [trial.intermediate_values for trial in trials] == [
-        trial.intermediate_values for trial in stored(whole)
+        trial.intermediate_values for trial in uncut
     ]
     assert trials[cut].user_attrs["attempt"] == 2
 

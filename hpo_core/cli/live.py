@@ -67,7 +67,8 @@ class LiveView(View):
         self.draw()
         self._live.stop()
         for line in summary_lines(self.progress, self.command):
-            self.console.print(_summary_text(line), soft_wrap=True)
+            prose = line.startswith(("done", "stopped"))  # the rest is left whole, to be copied
+            self.console.print(_summary_text(line), soft_wrap=not prose)
 
     def draw(self) -> None:
         """Print what was said since the last time, and the bars as they are now."""

@@ -34,7 +34,9 @@ class Ledger:
     `study` is an `optuna.Study` over the memory: samplers read it and `ask` it. Its trials' ids are the memory's own.
     """
 
-    def __init__(self, engine: Engine, study_id: int, name: str, goal: Goal) -> None:
+    def __init__(
+        self, engine: Engine, study_id: int, name: str, goal: Goal, metric: str
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._engine = engine
         self._study_id = study_id
@@ -49,6 +51,8 @@ class Ledger:
         ] = {}  # table -> its statement: making one takes longer than running it
         self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._load()
+        # what Study.set_metric_names would store: the dashboard then names the axis
+        self.mirror.set_study_system_attr(self.study._study_id, "study:metric_names", [metric])
 
     def _load(self) -> None:
         with connect(self._engine) as connection:

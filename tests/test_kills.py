@@ -1,0 +1,228 @@
+"""What no crash may hurt: studies of small real trainings, run by the command line, killed and run again.
+
+After any number of kills the same command ends with exactly the budgeted number of finished trials, none of which has
+changed since it was finished, with no trial and no process left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+HPO = Path(sys.executable).with_name("hpo")
+TRIALS = 12
+STUDY = """\
+study: kills
+metric: {name: accuracy, goal: maximize}
+budget: {trials: 12}
+seed: 5
+objective:
+  name: python
+  call: softmax:train
+  arguments: {lr: {float: [0.001, 1.0], log: true}, decay: {float: [1.0e-6, 0.1], log: true}, epochs: 6}
+sampler: {name: tpe}
+trial_scheduler: {name: asha, min_epochs: 1, reduction_factor: 2}
+executor: {name: processes, workers: 2, threads: 1}
+"""
+
+
+@dataclass
+class Lab:
+    """A folder with a study and the processes that were started for it, told apart by a mark in their environment."""
+
+    folder: Path
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """`hpo run study.yaml`, in a session of its own."""
+        return subprocess.Popen(
+            [str(HPO), "run", "study.yaml", "--allow-code", *words],
+            cwd=self.folder,
+            env=os.environ | {"LAB": self.mark},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self) -> str:
+        """Run to the end; what was said."""
+        process = self.start()
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        return said
+
+    def processes(self) -> list[psutil.Process]:
+        """Every live process that carries the mark."""
+        return [p for p in psutil.process_iter() if self._ours(p)]
+
+    def _ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("LAB") == self.mark and process.status() != "zombie"
+        except psutil.Error:
+            return False
+
+    def assert_nothing_runs(self) -> None:
+        """No process is left within ten seconds."""
+        deadline = time.monotonic() + 10
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left, [process.cmdline() for process in left]
+
+    def trials(self) -> list[dict[str, Any]]:
+        """What `hpo trials --json` prints; nothing before the first commit."""
+        done = subprocess.run(
+            [str(HPO), "trials", "kills", "--json"], cwd=self.folder, capture_output=True, text=True
+        )
+        return json.loads(done.stdout) if done.returncode == 0 else []
+
+    def finished(self) -> dict[int, dict[str, Any]]:
+        """The finished trials by number."""
+        return {t["number"]: t for t in self.trials() if t["state"] in ("complete", "pruned", "fail")}
+
+    def assert_whole(self) -> None:
+        """Exactly the budget, each trial once, nothing left running."""
+        trials = self.trials()
+        assert [trial["number"] for trial in trials] == list(range(TRIALS))
+        assert {trial["state"] for trial in trials} <= {"complete", "pruned", "fail"}
+        assert all(trial["value"] is not None for trial in trials if trial["state"] != "fail")
+        self.assert_nothing_runs()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A study of softmax regressions; whatever is left of it is killed afterwards."""
+    (tmp_path / "study.yaml").write_text(STUDY)
+    shutil.copy(Path(__file__).with_name("softmax.py"), tmp_path)
+    made = Lab(tmp_path)
+    yield made
+    for process in made.processes():
+        process.kill()
+
+
+def wait_for_trial(process: subprocess.Popen[str]) -> str:
+    """Read what a run says until its first trial has reported; what was said."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if line.startswith("trial "):
+            return said
+    raise AssertionError(f"the run ended before its first trial:\n{said}")
+
+
+@pytest.mark.slow
+def test_sigkill_to_the_driver_at_random_moments(lab: Lab) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # shown when the test fails
+    moments = random.Random(seed)
+    before: dict[int, dict[str, Any]] = {}
+    kills = 0
+    while kills < 5 and len(before) < TRIALS:
+        process = lab.start()
+        try:
+            wait_for_trial(process)
+        except AssertionError:
+            break
+        time.sleep(moments.uniform(0, 0.4))
+        process.kill()
+        process.communicate(timeout=20)
+        kills += 1
+        lab.assert_nothing_runs()
+        after = lab.finished()
+        assert {number: after[number] for number in before} == before
+        before = after
+    assert kills >= 2
+    lab.finish()
+    lab.assert_whole()
+    after = lab.finished()
+    assert {number: after[number] for number in before} == before
+    assert max(trial["attempt"] for trial in after.values()) > 1
+
+
+@pytest.mark.slow
+def test_sigkill_to_workers(lab: Lab) -> None:
+    process = lab.start()
+    said = wait_for_trial(process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    victim = max(workers, key=lambda worker: worker.create_time())
+    victim.kill()
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 0, said + rest
+    lab.assert_whole()
+    failed = [trial for trial in lab.trials() if trial["state"] == "fail"]
+    assert len(failed) == 1
+    assert "SIGKILL" in failed[0]["reason"]
+    assert failed[0]["attempt"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_running(lab: Lab, number: signal.Signals) -> None:
+    process = lab.start()
+    wait_for_trial(process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "hpo run study.yaml --allow-code" in said.splitlines()[-1]
+    lab.assert_nothing_runs()
+    states = {trial["state"] for trial in lab.trials()}
+    assert "running" not in states
+    before = lab.finished()
+    assert len(before) < TRIALS
+    lab.finish()
+    lab.assert_whole()
+    after = lab.finished()
+    assert {number: after[number] for number in before} == before
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_now(lab: Lab) -> None:
+    process = lab.start()
+    wait_for_trial(process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    lab.assert_nothing_runs()
+    assert "running" not in {trial["state"] for trial in lab.trials()}
+    lab.finish()
+    lab.assert_whole()
+
+
+@pytest.mark.slow
+def test_a_second_driver_is_refused(lab: Lab) -> None:
+    longer = "objective.arguments.epochs=3000"
+    process = lab.start(longer)
+    wait_for_trial(process)
+    second = lab.start(longer)
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 7
+    assert str(process.pid) in said and "Traceback" not in said
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    lab.assert_nothing_runs()
+
+
+@pytest.mark.slow
+def test_a_finished_study_says_so(lab: Lab) -> None:
+    lab.finish()
+    lab.assert_whole()
+    before = lab.trials()
+    assert "nothing left to run" in lab.finish()
+    assert lab.trials() == before
