@@ -3,7 +3,7 @@
 ::
 
     class TestStep(LrSchedulerContract):
-        component = {"name": "step", "gamma": 0.5}
+        component: ClassVar = {"name": "step", "gamma": 0.5}
 
 The component is found by its name among the installed plugins, checked and built as for a study, so a plugin's entry
 point, its hooks and its options' annotations are under test too. torch is imported by the tests and not by this module.
@@ -73,7 +73,7 @@ class OptimizerContract(ComponentContract):
         """Ten steps on a parabola lead downhill."""
         import torch
 
-        point = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+        point: Any = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
         optimizer = self.build([point])
         assert isinstance(optimizer, torch.optim.Optimizer)
         before = float(point.square().sum().detach())
