@@ -45,6 +45,7 @@ from hpo_core.space import (
 
 Path = tuple[str | int, ...]
 MISSING: Any = inspect.Parameter.empty
+_JSON_SCALARS = (type(None), bool, int, float, str)
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,8 @@ class Checker:
         if isinstance(option.default, Component) and option.kind:
             default = {"name": option.default.name, **option.default.options}
             return self.component(option.kind, default, path, searchable=False)
+        if type(option.default) in _JSON_SCALARS:
+            return option.default  # most are: no need to build an adapter for them
         return json.loads(option.adapter.dump_json(option.default))
 
     def option(self, option: Option, tree: Any, path: Path, searchable: bool) -> Any:

@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from hpo_core import options
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Executor, StudyInfo
-from hpo_core.errors import NoSuccessError, UsageError
+from hpo_core.errors import HpoError, NoSuccessError, UsageError
 from hpo_core.holding import hold
 from hpo_core.interruption import Signals
 from hpo_core.registry import provenance, versions
@@ -139,6 +139,8 @@ def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[O
     for observer in observers:
         for event in told:
             observer(event)
+    if last["study_finished"].data["best_trial"] is None:
+        raise _no_success(record.name)
     return 0
 
 
@@ -195,11 +197,17 @@ def _drive(
                 reason=signals.received.name,
             )
             return signals.exit_code
+        else:
+            raise HpoError(
+                f"the executor '{spec.executor['name']}' returned before the study was done"
+            )
     if study.best() is None:
-        raise NoSuccessError(
-            f"study '{spec.study}' is over and no trial succeeded: hpo trials {spec.study}"
-        )
+        raise _no_success(spec.study)
     return 0
+
+
+def _no_success(study: str) -> NoSuccessError:
+    return NoSuccessError(f"study '{study}' is over and no trial succeeded: hpo trials {study}")
 
 
 def _opening(spec: StudySpec, record: StudyRecord, study: Study) -> dict[str, Any]:

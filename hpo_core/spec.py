@@ -23,7 +23,7 @@ from hpo_core.yaml_source import Source
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Metric(_Section):

@@ -23,7 +23,12 @@ from hpo_core.plugins import Plugin, load
 
 SHOWN = 20  # names of a kind in the text about one plugin, which may offer a thousand
 
-app = typer.Typer(invoke_without_command=True, help="Installed plugins and what they offer.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    help="Installed plugins and what they offer.",
+)
 
 
 @app.callback()

@@ -1,32 +1,97 @@
-"""`hpo`: the commands, and what becomes of an error."""
+"""`hpo`: the commands, and what becomes of an error.
+
+A command's module is imported when the command is called: `hpo --help` answers from the table below, and `hpo validate`
+does not pay for what the dashboard needs.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import hpo_core
-from hpo_core.cli import (
-    catalog_commands,
-    dashboard,
-    doctor,
-    models,
-    reading,
-    running,
-    writing,
-)
-from hpo_core.errors import HpoError
+from hpo_core.cli import startup
+from hpo_core.errors import HpoError, StudyFileError
+
+HELP = "Search hyperparameters of PyTorch models: `hpo init`, then `hpo run study.yaml`."
+
+COMMANDS = {
+    "init": ("writing:init", "Write a commented starter study and its schema."),
+    "validate": ("running:validate", "Check a study file, every problem at once."),
+    "run": ("running:run", "Run a study, or continue it to the same total."),
+    "status": ("reading:status", "How far the studies are."),
+    "trials": ("reading:trials", "The trials of a study."),
+    "show": ("reading:show", "Everything about one trial."),
+    "best": ("reading:best", "The best trial, and the model that it became."),
+    "plugins": ("catalog_commands:app", "Installed plugins and what they offer."),
+    "list": ("catalog_commands:list_kind", "The components of a kind."),
+    "schema": ("writing:schema", "Print the JSON Schema of study files."),
+    "models": ("models:app", "Model versions: the best checkpoints of studies."),
+    "dashboard": ("dashboard:dashboard", "Look at studies in a web browser."),
+    "doctor": ("doctor:doctor", "What to paste into a bug report."),
+}
+"""Each command, the function or the group of commands behind it in this package, and its line in the help."""
+
+# importing rich for the help would take as long as everything else together
+_SETTINGS: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+
+
+class _Commands(MutableMapping[str, Any]):
+    """The commands by name, each made when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        target, _ = COMMANDS[name]
+        module, _, attribute = target.partition(":")
+        found = getattr(import_module(f"hpo_core.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False, **_SETTINGS)
+            found.command(name)(function)
+        command = typer.main.get_command(found)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        raise TypeError("commands are declared in COMMANDS")
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("commands are declared in COMMANDS")
+
+
+class _Group(TyperGroup):
+    """The group of all commands; knows their names and lines of help without importing them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="hpo",
-    help="Search hyperparameters of PyTorch models: `hpo init`, then `hpo run study.yaml`.",
+    cls=_Group,
+    help=HELP,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **_SETTINGS,
 )
 
 
@@ -42,22 +107,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Search hyperparameters of PyTorch models: `hpo init`, then `hpo run study.yaml`."""
-
-
-app.command("init")(writing.init)
-app.command("validate")(running.validate)
-app.command("run")(running.run)
-app.command("status")(reading.status)
-app.command("trials")(reading.trials)
-app.command("show")(reading.show)
-app.command("best")(reading.best)
-app.add_typer(catalog_commands.app, name="plugins")
-app.command("list")(catalog_commands.list_kind)
-app.command("schema")(writing.schema)
-app.add_typer(models.app, name="models")
-app.command("dashboard")(dashboard.dashboard)
-app.command("doctor")(doctor.doctor)
+    """Options that stand before the command."""
 
 
 def main() -> None:
@@ -66,10 +116,13 @@ def main() -> None:
 
 
 def _exit_code() -> int:
+    startup.skip_pydantic_plugins()
     try:
         app(standalone_mode=True)
     except HpoError as error:
-        print(f"{_prefix(error)}{error}", file=sys.stderr)
+        # problems of a study file begin with their place, everything else with the word error
+        prefix = "" if isinstance(error, StudyFileError) else "error: "
+        print(f"{prefix}{error}", file=sys.stderr)
         if os.environ.get("HPO_TRACEBACK"):
             traceback.print_exc()
         return error.exit_code
@@ -79,10 +132,3 @@ def _exit_code() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
-
-
-def _prefix(error: HpoError) -> str:
-    """Problems of a study file begin with their place; everything else with the word error."""
-    from hpo_core.errors import StudyFileError
-
-    return "" if isinstance(error, StudyFileError) else "error: "

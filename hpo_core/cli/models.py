@@ -12,7 +12,12 @@ from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import number
 
-app = typer.Typer(no_args_is_help=True, help="Model versions: the best checkpoints of studies.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Model versions: the best checkpoints of studies.",
+)
 
 
 @app.callback()

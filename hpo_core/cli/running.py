@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -85,8 +86,9 @@ def _run(
     spec: StudySpec, catalog: Catalog, *, more: int, fresh: bool, allow_code: bool, json: bool
 ) -> int:
     from hpo_core import runner
-    from hpo_core.cli import view
+    from hpo_core.cli import startup, view
 
+    startup.allow_pydantic_plugins()
     with view.choose(json=json, command=again(sys.argv)) as shown:
         return runner.run(
             spec,
@@ -99,7 +101,12 @@ def _run(
 
 def _say_stopping(signal_name: str) -> None:
     how = "Ctrl-C again" if signal_name == "SIGINT" else f"{signal_name} again"
-    print(f"\nstopping after the running epochs ({how} to stop now)", file=sys.stderr)
+    text = f"\nstopping after the running epochs ({how} to stop now)\n"
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except RuntimeError:  # the signal came while this very stream was being written
+        os.write(2, text.encode())
 
 
 def again(words: list[str]) -> str:

@@ -34,9 +34,7 @@ class Ledger:
     `study` is an `optuna.Study` over the memory: samplers read it and `ask` it. Its trials' ids are the memory's own.
     """
 
-    def __init__(
-        self, engine: Engine, study_id: int, name: str, goal: Goal, metric: str
-    ) -> None:
+    def __init__(self, engine: Engine, study_id: int, name: str, goal: Goal, metric: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._engine = engine
         self._study_id = study_id
