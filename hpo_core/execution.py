@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hpo_core import options
+from hpo_core import options, references
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import TrialStopped
 from hpo_core.scheduling import Decision
@@ -75,8 +75,10 @@ def execute(trial: Trial, catalog: Catalog, send: Send) -> Outcome:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # an objective may raise anything, and the study goes on
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-        return Outcome(Ending.FAILED, reason.rstrip(": "), traceback.format_exc())
+        said = references.conceal(" ".join(str(error).split()), trial.config)
+        reason = f"{type(error).__name__}: {said}"[:500].rstrip(": ")
+        trace = references.conceal(traceback.format_exc(), trial.config)
+        return Outcome(Ending.FAILED, reason, trace)
     if run.stopped and run.decision is not None:
         return Outcome(Ending.STOPPED, run.decision.reason)
     if run.decision is None:

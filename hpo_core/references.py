@@ -14,6 +14,7 @@ from typing import Any
 from hpo_core.errors import HpoError
 
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+SHORTEST_SECRET = 4  # characters; shorter values are no secrets, and stand in every second word
 
 
 class UnresolvedReferenceError(HpoError):
@@ -37,16 +38,29 @@ def missing(
     tree: Any, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """The variables that are referred to and not set in this process, each with its path in the tree."""
+    return ((place, name) for place, name in _found(tree, path) if name not in os.environ)
+
+
+def conceal(text: str, tree: Any) -> str:
+    """`text`, such as an exception's, with the references of `tree` again where it quotes what they stand for."""
+    for _, name in _found(tree, ()):
+        value = os.environ.get(name, "")
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"${{env:{name}}}")
+    return text
+
+
+def _found(tree: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The variables that are referred to, each with its path in the tree."""
     if isinstance(tree, str):
         for name in _REFERENCE.findall(tree):
-            if name not in os.environ:
-                yield path, name
+            yield path, name
     elif isinstance(tree, Mapping):
         for key, item in tree.items():
-            yield from missing(item, (*path, key))
+            yield from _found(item, (*path, key))
     elif isinstance(tree, list):
         for index, item in enumerate(tree):
-            yield from missing(item, (*path, index))
+            yield from _found(item, (*path, index))
 
 
 def _value(match: re.Match[str]) -> str:

@@ -63,7 +63,7 @@ def run(
         engine = database.open_or_create(spec.storage)
         stack.callback(engine.dispose)
         record = _prepare(engine, spec, wishes, directory)
-        if record.finished >= record.target and _registered(engine, spec, record):
+        if _over(engine, spec, record):
             return _already_finished(engine, record, observers)
         _write_files(directory, spec)
         return _drive(spec, catalog, engine, record, list(observers), wishes, on_interrupt)
@@ -119,9 +119,10 @@ def _differences(before: Any, after: Any, path: str) -> Iterable[str]:
 def _set_aside(engine: Engine, record: StudyRecord, directory: Path) -> None:
     """Rename a study and its directory to the first free `NAME.1`, `NAME.2`, ..."""
     number = 1
-    while studies.taken(engine, f"{record.name}.{number}"):
-        number += 1
     aside = directory.with_name(f"{directory.name}.{number}")
+    while aside.exists() or studies.taken(engine, f"{record.name}.{number}"):
+        number += 1
+        aside = directory.with_name(f"{directory.name}.{number}")
     studies.rename(engine, record.study_id, f"{record.name}.{number}", str(aside))
     aside.mkdir(parents=True, exist_ok=True)
     for child in directory.iterdir():
@@ -147,14 +148,20 @@ def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[O
 _CLOSING = ("study_started", "study_finished")
 
 
-def _registered(engine: Engine, spec: StudySpec, record: StudyRecord) -> bool:
-    """Whether nothing is left to do after the last trial, which a kill may have prevented."""
-    finished = [e for e in reading.events(engine, record) if e.kind == "study_finished"]
+def _over(engine: Engine, spec: StudySpec, record: StudyRecord) -> bool:
+    """Whether nothing is left to do, registration included, which a kill may have prevented."""
+    told = reading.events(engine, record)
+    finished = [event for event in told if event.kind == "study_finished"]
     if not finished or finished[-1].data["target"] != record.target:
         return False
-    return spec.best_as is None or any(
-        event.kind in ("model_registered", "model_skipped") and event.seq > finished[-1].seq
-        for event in reading.events(engine, record)
+    last = finished[-1]
+    if record.finished < record.target and not last.data["reason"]:  # the reason: no space left
+        return False
+    if spec.best_as is None or last.data["best_trial"] is None:
+        return True
+    return any(
+        event.kind in ("model_registered", "model_skipped") and event.seq > last.seq
+        for event in told
     )
 
 
@@ -179,6 +186,7 @@ def _drive(
         on_interrupt(signal_name)
 
     with Signals(stop) as signals, _trackers(spec, catalog, study):
+        study.describe(_description(spec))
         study.record("study_started", **_opening(spec, record, study))
         try:
             executor.run(study, signals)
@@ -224,6 +232,21 @@ def _opening(spec: StudySpec, record: StudyRecord, study: Study) -> dict[str, An
         "storage": database.display(spec.storage),
         "directory": str(Path(spec.directory, spec.study)),
         **_best(study),
+    }
+
+
+def _description(spec: StudySpec) -> dict[str, Any]:
+    """What a dashboard shows beside the study: nothing secret, references stand unresolved."""
+    return {
+        "objective": spec.objective["name"],
+        "sampler": spec.sampler["name"],
+        "trial_scheduler": spec.trial_scheduler["name"],
+        "seed": spec.seed,
+        "budget": spec.trials,
+        "git_commit": provenance.git_commit(spec.path.resolve().parent),
+        "versions": ", ".join(
+            f"{name} {version}" for name, version in provenance.versions().items()
+        ),
     }
 
 
@@ -341,12 +364,14 @@ def _write_files(directory: Path, spec: StudySpec) -> None:
         "budget": {"trials": spec.trials},
         "executor": dict(spec.executor),
         "storage": database.display(spec.storage),
+        "directory": spec.directory,
         "trackers": [dict(tree) for tree in spec.trackers],
+        "register": None if spec.best_as is None else {"best_as": spec.best_as},
     }
     environment = {
         "git_commit": provenance.git_commit(spec.path.resolve().parent),
         "versions": provenance.versions(),
-        "command": sys.argv,
+        "command": [database.display(word) for word in sys.argv],
     }
     _write(directory / "study.yaml", yaml.safe_dump(resolved, sort_keys=False))
     _write(directory / "environment.json", json.dumps(environment, indent=2) + "\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from hpo_core.trial import Ending, Event, Outcome, Report, Trial
 COMMIT_SECONDS = 0.2
 """A report waits at most this long for its commit while trials keep reporting: what a watcher from another shell sees
 is then at most this old. A finished trial never waits."""
+
+_OURS = ("attempt", "steps", "seconds", "reason", "best_step", "checkpoint")
+"""User attributes with a meaning of their own: a metric of such a name stays in the events and the metrics' table."""
 
 _STATES = {
     Ending.COMPLETED: TrialState.COMPLETE,
@@ -190,6 +193,13 @@ class Study:
             del self._live[number]
         self.commit()
 
+    def describe(self, attributes: Mapping[str, Any]) -> None:
+        """Set user attributes of the study, for whoever looks at it in a dashboard; stored by the next commit."""
+        study = self._ledger.study
+        for key, value in attributes.items():
+            if study.user_attrs.get(key) != value:
+                study.set_user_attr(key, value)
+
     def note(self, kind: str, **data: Any) -> None:
         """Add an event that is about no trial; the next commit stores and tells it. May be called by an observer."""
         self._ledger.record(kind, **data)
@@ -225,6 +235,7 @@ class Study:
         frozen = mirror.get_trial(trial_id)
         if frozen.state is TrialState.WAITING:
             mirror.set_trial_state_values(trial_id, TrialState.RUNNING)
+            self._ledger.forget_steps(trial_id)
         mirror.set_trial_user_attr(trial_id, "attempt", frozen.user_attrs.get("attempt", 0) + 1)
         trial = self._trial(mirror.get_trial(trial_id))
         self._live[trial.number] = _Live(trial_id)
@@ -265,7 +276,9 @@ class Study:
             value = live.best.metrics[trial.metric]
             attributes["best_step"] = live.best.step
             attributes |= {
-                name: number for name, number in live.best.metrics.items() if name != trial.metric
+                name: number
+                for name, number in live.best.metrics.items()
+                if name not in (trial.metric, *_OURS)
             }
             if live.best.checkpoint is not None:
                 attributes["checkpoint"] = live.best.checkpoint
@@ -310,7 +323,6 @@ class Study:
                 continue
             if frozen.state is TrialState.RUNNING:
                 self._ledger.mirror.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
-            self._ledger.forget_steps(frozen._trial_id)
             orphans.append(frozen._trial_id)
         return orphans
 

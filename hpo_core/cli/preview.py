@@ -15,12 +15,14 @@ SAMPLES = 3
 
 def preview(spec: StudySpec, catalog: Catalog, *, json: bool) -> None:
     """Print the resolved study, its plugins, its parameters and a few configurations drawn at random."""
+    from hpo_core.storage.database import display
+
     told = {
         "study": spec.study,
         **spec.identity(),
         "executor": dict(spec.executor),
         "trials": spec.trials,
-        "storage": spec.storage,
+        "storage": display(spec.storage),
         "plugins": _plugins(spec, catalog),
         "parameters": {name: str(item) for name, item in spec.space.parameters().items()},
         "samples": [_sample(spec, seed) for seed in range(SAMPLES)],
@@ -49,14 +51,13 @@ def _sample(spec: StudySpec, seed: int) -> dict[str, Any]:
 def _draw(distribution: Distribution, generator: random.Random) -> Scalar:
     if isinstance(distribution, Choice):
         return generator.choice(distribution.labels)
-    low, high = distribution.low, distribution.high
+    low, high, step = distribution.low, distribution.high, distribution.step
     if distribution.log:
         value = low * (high / low) ** generator.random()
-    else:
-        value = low + (high - low) * generator.random()
-    if distribution.step is not None:
-        value = low + distribution.step * ((value - low) // distribution.step)
-    return int(value) if isinstance(distribution, Int) else value
+        return int(value) if isinstance(distribution, Int) else value
+    if step is None:
+        return generator.uniform(low, high)
+    return low + step * generator.randint(0, round((high - low) / step))
 
 
 def _plugins(spec: StudySpec, catalog: Catalog) -> dict[str, str]:

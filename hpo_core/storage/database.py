@@ -7,6 +7,7 @@ busy timeout lets a reader or another study's driver hold the file for a while.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,17 @@ HEAD = "0001"
 VERSION_TABLE = "hpo_alembic_version"  # `alembic_version` is Optuna's
 
 
-def display(storage: str) -> str:
-    """A storage's address for people, without its password."""
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except ArgumentError:
-        return storage
+_PASSWORDS = re.compile(r"(?<=//)([^:/@\s]*):[^@\s]*(?=@)|([?&]\w*(?:password|passwd|pwd))=[^&\s]*")
+
+
+def display(text: str) -> str:
+    """A storage's address, or a text that holds some, for people: without passwords.
+
+    The text need not be a valid address: what is wrong with one is said with it.
+    """
+    return _PASSWORDS.sub(
+        lambda found: f"{found[1]}:***" if found[2] is None else f"{found[2]}=***", text
+    )
 
 
 def sqlite_path(storage: str) -> Path | None:
@@ -39,7 +45,7 @@ def sqlite_path(storage: str) -> Path | None:
     url = _url(storage)
     if url.get_backend_name() != "sqlite":
         return None
-    if not url.database or url.database == ":memory:":
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise StorageError(
             f"{storage}: a study needs a database that outlives the process: name a file"
         )
@@ -107,16 +113,16 @@ def storage_error(url: URL, error: SQLAlchemyError) -> StorageError:
     """What happened to a database, in one line."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     text = " ".join(str(cause).split())
-    where = url.render_as_string(hide_password=True)
+    where = display(url.render_as_string(hide_password=True))
     return StorageError(f"the database {where} does not answer as it should: {text}")
 
 
 def _url(storage: str) -> URL:
     try:
         return make_url(resolve(storage))
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
         raise StorageError(
-            f"'{storage}' is not an address of a database: write sqlite:///runs/hpo.db or "
+            f"'{display(storage)}' is not an address of a database: write sqlite:///runs/hpo.db or "
             f"postgresql+psycopg://user:${{env:PASSWORD}}@host/database"
         ) from None
 
