@@ -1,0 +1,54 @@
+"""A trial's `log.txt`: what its objective printed, and at the end its traceback, if it failed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpo_core import Outcome, Trial
+
+
+def path_of(trial: Trial) -> Path:
+    """Where an attempt's log lies."""
+    return Path(trial.directory) / "log.txt"
+
+
+def write_traceback(trial: Trial, outcome: Outcome) -> None:
+    """End a trial's log with the traceback of its objective. Does nothing where there is none.
+
+    Raises OSError when the log cannot be written.
+    """
+    if not outcome.traceback:
+        return
+    path_of(trial).parent.mkdir(parents=True, exist_ok=True)
+    with path_of(trial).open("a", encoding="utf-8") as log:
+        log.write(outcome.traceback)
+
+
+@contextmanager
+def captured(trial: Trial) -> Iterator[None]:
+    """Everything that this process and its children write to descriptors 1 and 2 goes to the trial's log.
+
+    By descriptor and not by `sys.stdout`, so that a C library's words and a crash's stack are there too. Raises OSError
+    when the log cannot be opened.
+    """
+    path_of(trial).parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(path_of(trial), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    before = os.dup(1), os.dup(2)
+    try:
+        _point_output_at(log, log)
+        yield
+    finally:
+        _point_output_at(*before)
+        for descriptor in (log, *before):
+            os.close(descriptor)
+
+
+def _point_output_at(out: int, err: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(out, 1)
+    os.dup2(err, 2)

@@ -1,0 +1,152 @@
+"""The driver's side of the template and its workers: starts them, carries messages, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Self
+
+from hpo_core import HpoError, PluginError, Trial
+from hpo_local.frames import Message, Reader, encode
+from hpo_local.template import ended
+
+CLOSING = 5.0  # seconds that the template has to kill its workers before it is killed itself
+
+
+class Worker:
+    """A worker as the driver sees it. `trial` is what it runs, or None."""
+
+    def __init__(self, number: int, end: socket.socket) -> None:
+        self.number = number
+        self.reader = Reader(end)
+        self.trial: Trial | None = None
+        self.ready = False
+
+
+class Pool:
+    """One template and the workers forked from it. Used as a context manager; leaving it ends every process."""
+
+    def __init__(self, objective: str, environment: dict[str, str], startup_timeout: float) -> None:
+        self.workers: dict[int, Worker] = {}
+        self._numbers = itertools.count()
+        self._selector = selectors.DefaultSelector()
+        self._words = tempfile.TemporaryFile()  # what is printed outside of trials
+        self._timeout = startup_timeout
+        self._deadline: float | None = time.monotonic() + startup_timeout
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            command = ["-P", "-m", "hpo_local.template", str(theirs.fileno()), objective]
+            self._template = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=self._words,
+                stderr=self._words,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | environment,
+                start_new_session=True,
+            )
+        self._reader = Reader(self._control)
+        self._selector.register(self._control, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the workers, what they started, and the template; takes at most a few seconds.
+
+        Closing the sockets is enough: each of the processes sees it and ends itself, as when the driver is killed.
+        """
+        for worker in self.workers.values():
+            worker.reader.end.close()
+        self._control.close()
+        self._selector.close()
+        try:
+            self._template.wait(CLOSING)
+        except subprocess.TimeoutExpired:
+            self._template.kill()
+            self._template.wait()
+        self._words.close()
+
+    def fork(self) -> Worker:
+        """A new worker. It can be sent to at once and begins when the template has forked it."""
+        ours, theirs = socket.socketpair()
+        worker = Worker(next(self._numbers), ours)
+        with theirs:
+            request = encode({"worker": worker.number})
+            try:
+                socket.send_fds(self._control, [request], [theirs.fileno()])
+            except ConnectionError:
+                pass  # the template died: `events` says so
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+        self.workers[worker.number] = worker
+        return worker
+
+    def send(self, worker: Worker, message: Message) -> None:
+        """Say something to a worker; one that has just died does not hear it, and `events` tells of its death."""
+        try:
+            worker.reader.end.sendall(encode(message))
+        except ConnectionError:
+            pass
+
+    def events(self, timeout: float) -> list[tuple[Worker, Message]]:
+        """What the workers said within `timeout` seconds, and `{"died": how}` as a dead worker's last word.
+
+        Raises PluginError when the objective cannot be imported, HpoError when the template died or is not ready in
+        time; both end the run, for nothing could be run without it.
+        """
+        events: list[tuple[Worker, Message]] = []
+        for key, _ in self._selector.select(timeout):
+            worker: Worker | None = key.data
+            if worker is not None and worker.number in self.workers:
+                events += self._hear(worker)
+            elif worker is None:
+                for message in self._reader.read():
+                    events += self._obey(message)
+                if self._reader.ended:
+                    raise self._template_died()
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise HpoError(
+                f"worker processes were not ready after {self._timeout:g} s (executor option "
+                f"'startup_timeout'){self.last_words()}"
+            )
+        return events
+
+    def _obey(self, message: Message) -> list[tuple[Worker, Message]]:
+        if "broken" in message:
+            raise PluginError(message["broken"])
+        if "ready" in message:
+            self._deadline = None
+            return []
+        worker = self.workers[message["died"]]
+        events = [(worker, said) for said in worker.reader.drain()]  # said before it died
+        if worker.reader.end in self._selector.get_map():
+            self._selector.unregister(worker.reader.end)
+        worker.reader.end.close()
+        del self.workers[worker.number]
+        return [*events, (worker, {"died": message["how"]})]
+
+    def _hear(self, worker: Worker) -> list[tuple[Worker, Message]]:
+        said = worker.reader.read()
+        if worker.reader.ended:
+            self._selector.unregister(worker.reader.end)  # the template will tell how it died
+        return [(worker, message) for message in said]
+
+    def _template_died(self) -> HpoError:
+        try:
+            code = self._template.wait(CLOSING)
+        except subprocess.TimeoutExpired:
+            return HpoError("the process that starts workers closed its socket without ending")
+        return HpoError(f"the process that starts workers died: {ended(code)}{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of what the template and the workers printed outside of trials, for a message."""
+        size = self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, size - 2000))
+        text = self._words.read().decode(errors="replace").strip()
+        return f"; it printed:\n{text}" if text else ""

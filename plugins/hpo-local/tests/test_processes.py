@@ -1,0 +1,318 @@
+"""The executor `processes` against the contract, and what happens when its processes die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hpo_local.pool import Pool
+from hpo_local.processes import Processes
+
+from hpo_core import CONTINUE, Decision, Ending, Executor, HpoError, PluginError, Report, Trial
+from hpo_core.testing.distributions import use_distributions, write_distribution
+from hpo_core.testing.execution import ExecutorContract, ScriptedStudy, Switch, make_trials
+from hpo_core.testing.processes import mark_environment, marked, wait_until_gone
+
+DEADLY = '''
+import ctypes, os, signal, subprocess, sys, time
+from typing import Annotated
+from pydantic import Field
+from hpo_core import hookimpl
+
+
+def dies(run, *, how: Annotated[str, Field(description="how")]):
+    """Reports, and then takes its process down in trial 0."""
+    run.report(1, {"score": 1.0, "pid": os.getpid()})
+    if run.trial.number:
+        return
+    print("last words", flush=True)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exit":
+        os._exit(3)
+    if how == "crash":
+        ctypes.string_at(0)
+    if how == "orphan":
+        subprocess.Popen(["sleep", "600"])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleeps(run):
+    """Starts a grandchild and never ends."""
+    child = subprocess.Popen(["sleep", "600"])
+    run.report(1, {"score": 1.0, "pid": os.getpid(), "child": child.pid})
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def tells(run):
+    return {"score": 1.0, "threads": float(os.environ["OMP_NUM_THREADS"]), "pid": os.getpid(),
+            "session": os.getsid(0), "group": os.getpgrp(), "preloaded": float("wave" in sys.modules)}
+
+
+def waits(run):
+    """Long enough for two of them to overlap."""
+    begin = time.monotonic()
+    time.sleep(0.3)
+    return {"score": 1.0, "begin": begin, "end": time.monotonic(), "pid": os.getpid()}
+
+
+def talks(run):
+    """Says more than fits into one read, and is dead when it is heard."""
+    run.report(1, {"score": 1.0} | {f"metric {index}": 0.0 for index in range(5000)})
+    os._exit(4)
+
+
+def cannot(run):
+    return 1.0
+
+
+def imports_slowly(run):
+    return 1.0
+
+
+tells.preload = ("wave",)
+cannot.preload = ("hpo_no_such_module",)
+imports_slowly.preload = ("hpo_deadly_slow",)
+
+
+@hookimpl
+def register_objectives(register):
+    for objective in (dies, sleeps, tells, talks, waits, cannot, imports_slowly):
+        register(objective.__name__.replace("_", "-"), objective)
+'''
+
+
+class TestProcesses(ExecutorContract):
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return Processes(workers=2, threads=1)
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Installs the deadly objectives; what the test starts carries the mark."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    write_distribution(folder, "hpo-deadly", DEADLY)
+    (folder / "hpo_deadly_slow.py").write_text("import time\ntime.sleep(600)\n")
+    use_distributions(monkeypatch, folder)
+    return mark_environment(monkeypatch)
+
+
+def run(trials: list[Trial], workers: int = 1) -> ScriptedStudy:
+    study = ScriptedStudy(trials)
+    Processes(workers=workers, threads=1).run(study, Switch())
+    return study
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("kill", "worker died: killed by SIGKILL"),
+        ("exit", "worker died: exit code 3"),
+        ("crash", "worker died: killed by SIGSEGV"),
+        ("orphan", "worker died: killed by SIGKILL"),
+    ],
+)
+def test_a_worker_that_dies_fails_its_trial_and_is_replaced(
+    tmp_path: Path, mark: str, how: str, reason: str
+) -> None:
+    study = run(make_trials(tmp_path, 3, "dies", how=how))
+    assert study.endings == [Ending.FAILED, Ending.COMPLETED, Ending.COMPLETED]
+    assert study.outcomes[0].reason == reason
+    pids = [study.reports[number][0].metrics["pid"] for number in range(3)]
+    assert pids[0] != pids[1] == pids[2]
+    log = Path(study.trials[0].directory, "log.txt").read_text()
+    assert "last words" in log
+    assert ("Segmentation fault" in log) == (how == "crash")
+    assert not wait_until_gone(mark)
+
+
+def test_a_worker_killed_from_outside_fails_its_trial(tmp_path: Path, mark: str) -> None:
+    def kill_the_first(trial: Trial, report: Report) -> Decision:
+        if trial.number == 0:
+            os.kill(int(report.metrics["pid"]), signal.SIGKILL)
+        return CONTINUE
+
+    study = ScriptedStudy(make_trials(tmp_path, 1, "sleeps"), kill_the_first)
+    study.trials += make_trials(tmp_path, 2, "waits")[1:]
+    Processes(workers=1, threads=1).run(study, Switch())
+    assert study.endings == [Ending.FAILED, Ending.COMPLETED]
+    assert not wait_until_gone(mark), "the dead worker's grandchild lives on"
+
+
+def test_two_workers_run_at_once_and_stay(tmp_path: Path, mark: str) -> None:
+    study = run(make_trials(tmp_path, 4, "waits"), workers=2)
+    spans = [study.reports[number][0].metrics for number in range(4)]
+    assert len({span["pid"] for span in spans}) == 2
+    assert any(
+        first["begin"] < second["end"] and second["begin"] < first["end"]
+        for index, first in enumerate(spans)
+        for second in spans[index + 1 :]
+    )
+
+
+def test_no_more_workers_than_trials(tmp_path: Path, mark: str) -> None:
+    study = run(make_trials(tmp_path, 1, "tells"), workers=8)
+    assert study.endings == [Ending.COMPLETED]
+
+
+def test_a_worker_has_its_own_session_threads_and_preloaded_modules(
+    tmp_path: Path, mark: str
+) -> None:
+    study = ScriptedStudy(make_trials(tmp_path, 1, "tells"))
+    Processes(workers=1, threads=3).run(study, Switch())
+    metrics = study.reports[0][0].metrics
+    assert metrics["threads"] == 3
+    assert metrics["pid"] == metrics["session"] == metrics["group"]
+    assert metrics["preloaded"] == 1
+
+
+def test_reports_are_committed_before_they_are_answered(tmp_path: Path, mark: str) -> None:
+    """Between a report and whatever its trial says next lies a commit."""
+    study = run(make_trials(tmp_path, 2, "dies", how="nothing"))
+    for index, entry in enumerate(study.log):
+        if entry[0] == "report":
+            following = study.log[index + 1 :]
+            assert following.index(("commit",)) < following.index(("finish", entry[1]))
+
+
+def test_what_a_worker_said_before_it_died_is_heard(tmp_path: Path, mark: str) -> None:
+    [trial] = make_trials(tmp_path, 1, "talks")
+    with Pool("talks", {}, startup_timeout=60) as pool:
+        worker = pool.fork()
+        pool.send(worker, {"trial": trial.to_json()})
+        pool.send(worker, {"decision": {"verdict": "continue", "reason": ""}})
+        while not marked(mark):  # the template
+            time.sleep(0.02)
+        until_alone = time.monotonic() + 60
+        log = Path(trial.directory)
+        while not (log.exists() and len(marked(mark)) == 1):
+            assert time.monotonic() < until_alone
+            time.sleep(0.02)
+        messages: list[dict[str, object]] = []
+        while not messages or "died" not in messages[-1]:
+            messages += [message for _, message in pool.events(1.0)]
+    assert [next(iter(message)) for message in messages] == ["ready", "report", "died"]
+    assert messages[-1] == {"died": "exit code 4"}
+
+
+def test_a_module_that_cannot_be_preloaded_is_a_plugin_error(tmp_path: Path, mark: str) -> None:
+    with pytest.raises(PluginError, match="cannot preload hpo_no_such_module: ModuleNotFoundError"):
+        run(make_trials(tmp_path, 2, "cannot"))
+    assert not wait_until_gone(mark)
+
+
+def test_workers_that_are_not_ready_in_time_end_the_run(tmp_path: Path, mark: str) -> None:
+    study = ScriptedStudy(make_trials(tmp_path, 1, "imports-slowly"))
+    with pytest.raises(HpoError, match=r"not ready after 0\.5 s"):
+        Processes(workers=1, startup_timeout=0.5).run(study, Switch())
+    assert not wait_until_gone(mark)
+
+
+def test_a_template_that_cannot_start_is_told_with_its_words(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os; os.write(2, b'no room'); os._exit(7)\n"
+    )
+    with pytest.raises(HpoError, match=r"(?s)died: exit code 7.*no room"):
+        run(make_trials(tmp_path, 1, "tells"))
+
+
+def test_workers_that_die_before_they_are_ready_end_the_run(tmp_path: Path, mark: str) -> None:
+    source = Path(tmp_path / "site" / "hpo_deadly.py")
+    stillborn = "\nimport os\nos.register_at_fork(after_in_child=lambda: os._exit(9))\n"
+    source.write_text(source.read_text() + stillborn)
+    study = ScriptedStudy(make_trials(tmp_path, 4, "tells"))
+    with pytest.raises(HpoError, match=r"3 workers in a row died .* exit code 9"):
+        Processes(workers=2, threads=1).run(study, Switch())
+    assert not study.outcomes, "no trial is to blame"
+
+
+def test_the_second_interrupt_kills_everything_at_once(tmp_path: Path, mark: str) -> None:
+    switch = Switch()
+
+    def press(trial: Trial, report: Report) -> Decision:
+        switch.now = len(study.reports) == 2
+        return CONTINUE
+
+    study = ScriptedStudy(make_trials(tmp_path, 4, "sleeps"), press)
+    Processes(workers=2, threads=1).run(study, switch)
+    assert not study.outcomes
+    assert not wait_until_gone(mark)
+
+
+DRIVER = """
+import sys
+from hpo_local.processes import Processes
+from hpo_core import CONTINUE
+from hpo_core.testing.execution import ScriptedStudy, Switch, make_trials
+from pathlib import Path
+
+folder, objective = sys.argv[1:]
+
+def decide(trial, report):
+    print("reported", flush=True)
+    return CONTINUE
+
+trials = make_trials(Path(folder), 4, objective)
+print("begun", flush=True)
+Processes(workers=2, threads=1).run(ScriptedStudy(trials, decide), Switch())
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("objective", "lines"), [("sleeps", 3), ("imports-slowly", 1)])
+def test_workers_die_with_the_driver(
+    tmp_path: Path, mark: str, ending: signal.Signals, objective: str, lines: int
+) -> None:
+    """Two sleeping trials with a grandchild each, or a template that is still importing."""
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path), objective],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+    with driver:
+        assert driver.stdout is not None
+        for _ in range(lines):
+            assert driver.stdout.readline()
+        while len(marked(mark)) < (6 if lines == 3 else 2):  # driver, template, workers, sleeps
+            time.sleep(0.02)
+        driver.send_signal(ending)
+        driver.wait(20)
+    assert not wait_until_gone(mark)
+
+
+def test_workers_die_when_driver_and_template_are_killed(tmp_path: Path, mark: str) -> None:
+    """No one is left to kill the workers: they see to it themselves."""
+
+    def kill_the_template(trial: Trial, report: Report) -> Decision:
+        if len(study.reports) == 2:
+            [template] = [
+                one
+                for one in marked(mark)
+                if "hpo_local.template" in one.cmdline() and one.ppid() == os.getpid()
+            ]
+            template.kill()
+        return CONTINUE
+
+    study = ScriptedStudy(make_trials(tmp_path, 2, "sleeps"), kill_the_template)
+    with pytest.raises(HpoError, match="starts workers died: killed by SIGKILL"):
+        Processes(workers=2, threads=1).run(study, Switch())
+    assert not study.outcomes
+    assert not wait_until_gone(mark)
+
+
+def test_defaults_share_the_cores() -> None:
+    executor = Processes()
+    assert 1 <= executor.workers <= 8
+    assert Processes(workers=1000).threads == 1
+    assert Processes(workers=2, threads=5).threads == 5

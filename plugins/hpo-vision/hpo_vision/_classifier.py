@@ -1,0 +1,108 @@
+"""The classifier as Lightning sees it: what a training step and a validation step compute.
+
+Nothing goes through Lightning's `log`: its bookkeeping costs more than a small model's forward pass, and all that is
+wanted is one number per epoch and metric.
+"""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics.classification import MulticlassAccuracy
+
+from hpo_core import Component
+
+Batch = tuple[Tensor, Tensor]
+
+
+class MeanLoss:
+    """The mean over images of losses that are means over batches, kept on their device until it is asked for.
+
+    Not torchmetrics' MeanMetric: it either looks for NaN, which stalls a GPU at each step and hides the NaN that must
+    end the trial, or (1.9, `nan_strategy="disable"`) it forgets the weights.
+    """
+
+    def __init__(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def add(self, loss: Tensor, size: int) -> None:
+        """Add a batch of `size` images with their mean loss, a detached scalar."""
+        self._sum = self._sum + loss * size
+        self._count += size
+
+    def value(self) -> float:
+        """The mean so far."""
+        return float(self._sum) / self._count
+
+
+class Classifier(LightningModule):
+    """Wraps a network of `classes` logits; images are (N, C, H, W) floats, labels (N,) int64.
+
+    The components `optimizer` and `lr_scheduler` are built when Lightning asks for them, after the network is on its
+    device; `total_steps` is the number of optimizer steps in the whole run.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: int,
+        optimizer: Component,
+        lr_scheduler: Component,
+        total_steps: int,
+        channels_last: bool,
+    ) -> None:
+        super().__init__()
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.format)
+        self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
+        self.val_accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
+        self.last_lr = 0.0
+        self._components = optimizer, lr_scheduler
+        self._total_steps = total_steps
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Called by Lightning once; the LR scheduler is stepped after every optimizer step."""
+        optimizer, lr_scheduler = self._components
+        built = optimizer.build(self.network.parameters())
+        scheduler = lr_scheduler.build(built, self._total_steps)
+        return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the epoch before."""
+        self.train_loss = MeanLoss()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The mean loss of a batch, to be differentiated."""
+        loss, _, size = self._loss(batch)
+        self.train_loss.add(loss.detach(), size)
+        self.last_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the epoch before."""
+        self.val_loss = MeanLoss()
+        self.val_accuracy.reset()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Add a batch to the epoch's loss and accuracy."""
+        loss, logits, size = self._loss(batch)
+        self.val_loss.add(loss, size)
+        self.val_accuracy.update(logits.float(), batch[1])
+
+    def epoch_metrics(self) -> dict[str, float]:
+        """The metrics of the epoch that has just been validated."""
+        return {
+            "train_loss": self.train_loss.value(),
+            "val_loss": self.val_loss.value(),
+            "val_accuracy": float(self.val_accuracy.compute()),
+            "lr": float(self.last_lr),
+        }
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor, int]:
+        images, labels = batch
+        logits = self.network(images.contiguous(memory_format=self.format))
+        return cross_entropy(logits, labels), logits, len(labels)

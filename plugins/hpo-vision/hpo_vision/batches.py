@@ -1,0 +1,85 @@
+"""Batches of images that lie in memory, cut without worker processes.
+
+A trial runs in a process of its own beside others that want the same cores. For images that fit into memory, loader
+processes would cost more than the slicing they would take over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hpo_core import InputShape, Part
+from hpo_vision.splits import Indices
+
+Load = Callable[[Indices], Tensor]
+
+
+class IndexedBatches:
+    """One part of a dataset: implements `hpo_core.Batches` over indices and a function that loads images.
+
+    `load` maps B indices to float images (B, C, H, W). With a `seed` each iteration has another order, derived from
+    the seed and the iteration's number; with None the order is that of `indices`. A last batch of a single image is
+    left out of an iteration in random order: batch normalization cannot train on it.
+    """
+
+    def __init__(
+        self, indices: Indices, labels: Tensor, load: Load, batch_size: int, seed: int | None
+    ) -> None:
+        self._indices = indices
+        self._labels = labels
+        self._load = load
+        self._batch_size = batch_size
+        self._seed = seed
+        self._iteration = 0
+
+    def __len__(self) -> int:
+        """The number of batches in one iteration."""
+        full, rest = divmod(len(self._indices), self._batch_size)
+        smallest = 1 if self._seed is None else 2
+        return full + (rest >= smallest)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images (B, C, H, W), labels (B,))."""
+        order = self._order()
+        self._iteration += 1
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            batch = order[start : start + self._batch_size]
+            yield self._load(batch), self._labels[torch.from_numpy(batch)]
+
+    def _order(self) -> Indices:
+        if self._seed is None:
+            return self._indices
+        return np.random.default_rng([self._seed, self._iteration]).permutation(self._indices)
+
+
+def normalized(pixels: Tensor) -> Tensor:
+    """Pixels from 0..1 to -1..1: what every dataset here gives to models."""
+    return pixels.sub(0.5).mul(2.0)
+
+
+@dataclass(frozen=True)
+class IndexedImages:
+    """Labelled images behind indices: implements `hpo_core.Dataset`.
+
+    `labels` are int64 (N,), `load` is as in IndexedBatches, `seed` decides the order of training images.
+    """
+
+    shape: InputShape
+    classes: tuple[str, ...]
+    parts: Mapping[Part, Indices]
+    labels: Tensor
+    load: Load
+    batch_size: int
+    seed: int
+
+    def batches(self, part: Part) -> IndexedBatches:
+        """One part, in random order if it is `train`. Raises ValueError for a part that there is not."""
+        if part not in self.parts:
+            raise ValueError(f"the dataset has no part '{part}', only: {', '.join(self.parts)}")
+        seed = self.seed if part == "train" else None
+        return IndexedBatches(self.parts[part], self.labels, self.load, self.batch_size, seed)

@@ -1,0 +1,62 @@
+"""The objective `image-classification`: trains a model on a dataset and reports after every epoch.
+
+This module holds the signature, which is what a study file is checked against, and imports nothing heavy. The work is
+in `hpo_vision._training`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpo_core import Component, Kind, Run
+
+METRICS = ("train_loss", "val_loss", "val_accuracy", "lr")
+
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+def image_classification(
+    run: Run,
+    *,
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="Passes over the training part.")],
+    dataset: Annotated[Component, Kind("datasets"), Field(description="What to learn from.")],
+    model: Annotated[Component, Kind("models"), Field(description="What learns.")],
+    optimizer: Annotated[
+        Component, Kind("optimizers"), Field(description="How gradients become steps.")
+    ] = Component("sgd"),
+    lr_scheduler: Annotated[
+        Component, Kind("lr_schedulers"), Field(description="The learning rate over the run.")
+    ] = Component("constant"),
+    precision: Annotated[
+        Precision,
+        Field(description="auto: bf16 or 16 bits mixed on CUDA, otherwise 32 bits."),
+    ] = "auto",
+    channels_last: Annotated[
+        bool, Field(description="Memory format NHWC: faster convolutions on most devices.")
+    ] = True,
+    max_grad_norm: Annotated[
+        float | None, Field(gt=0, description="Norm that gradients are clipped to; null: never.")
+    ] = None,
+    device: Annotated[
+        Device, Field(description="What to train on; auto takes a GPU if there is one.")
+    ] = "auto",
+) -> None:
+    """Train with cross-entropy; report `train_loss`, `val_loss`, `val_accuracy` and `lr` after each epoch.
+
+    `train_loss` is the mean over the epoch's images while the model changes, `val_*` are measured after it, `lr` is the
+    rate of the epoch's last step. The weights of the best epoch by the study's metric lie in the trial's directory as
+    `best.safetensors`; a report names that file when it was written for that epoch. The dataset's part `test` is never
+    asked for. Raises ValueError at once when the study's metric is none of these.
+    """
+    if run.trial.metric not in METRICS:
+        raise ValueError(
+            f"image-classification does not report the study's metric '{run.trial.metric}': "
+            f"it reports {', '.join(METRICS)}"
+        )
+    from hpo_vision._training import Setup, fit
+
+    setup = Setup(epochs, precision, channels_last, max_grad_norm, device)
+    fit(run, setup, dataset, model, optimizer, lr_scheduler)

@@ -1,0 +1,60 @@
+"""The dataset `image-folder`: images on disk, one folder per class.
+
+Either `path` holds the folders of the classes and is divided by fractions, or it holds the folders train, val and
+(optionally) test, which hold the folders of the classes and are taken as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hpo_core import Dataset
+from hpo_vision.options import (
+    BatchSize,
+    Channels,
+    ImageSize,
+    SplitSeed,
+    TestFraction,
+    ValFraction,
+)
+
+
+def image_folder(
+    seed: int,
+    *,
+    path: Annotated[
+        str,
+        Field(min_length=1, description="Folder of class folders, or of train, val and test."),
+    ],
+    image_size: ImageSize = 32,
+    batch_size: BatchSize = 64,
+    channels: Channels = 3,
+    val_fraction: ValFraction = 0.15,
+    test_fraction: TestFraction = 0.15,
+    split_seed: SplitSeed = 0,
+    keep_in_memory: Annotated[
+        bool, Field(description="Keep decoded images (a byte per pixel) instead of reading again.")
+    ] = True,
+) -> Dataset:
+    """Images resized and cut to a centred square; labels are numbered in alphabetical order of the folders.
+
+    Called by an objective once per trial; `seed` shuffles the training part. A relative `path` starts from the folder
+    in which `hpo` was started. The fractions and `split_seed` matter only where there are no folders train and val.
+    Raises FileNotFoundError for a missing folder or one without images, ValueError for parts whose classes differ and,
+    while training, for a file that is not a readable image.
+    """
+    from hpo_vision._folders import find
+    from hpo_vision.batches import IndexedImages
+
+    found = find(path, val_fraction, test_fraction, split_seed)
+    return IndexedImages(
+        shape=found.shape(channels, image_size),
+        classes=found.classes,
+        parts=found.parts,
+        labels=found.labels(),
+        load=found.loader(channels, image_size, keep_in_memory),
+        batch_size=batch_size,
+        seed=seed,
+    )
