@@ -149,14 +149,12 @@ _CLOSING = ("study_started", "study_finished")
 
 
 def _over(engine: Engine, spec: StudySpec, record: StudyRecord) -> bool:
-    """Whether nothing is left to do, registration included, which a kill may have prevented."""
+    """Whether the study has ended, at its target or with its space, and a kill did not prevent the registration."""
     told = reading.events(engine, record)
     finished = [event for event in told if event.kind == "study_finished"]
     if not finished or finished[-1].data["target"] != record.target:
         return False
     last = finished[-1]
-    if record.finished < record.target and not last.data["reason"]:  # the reason: no space left
-        return False
     if spec.best_as is None or last.data["best_trial"] is None:
         return True
     return any(

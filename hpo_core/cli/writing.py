@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -59,7 +60,7 @@ def init(
     text = STARTER.format(schema=SCHEMA_FILE, file=file, study=name or "study")
     file.write_text(text, encoding="utf-8")
     print(f"wrote {file} and {file.parent / SCHEMA_FILE}", file=sys.stderr)
-    print(f"next: hpo run {file}", file=sys.stderr)
+    print(f"next: {shlex.join(['hpo', 'run', str(file)])}", file=sys.stderr)
 
 
 def schema() -> None:

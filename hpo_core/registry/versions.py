@@ -74,15 +74,19 @@ class Candidate:
 def register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
     """Make a checkpoint the next version of the model `name`; the existing one if it already is a version.
 
-    Raises HpoError when the checkpoint cannot be read.
+    Raises HpoError when the checkpoint cannot be read, or not be copied.
     """
     try:
-        sha256 = digest(candidate.checkpoint)
+        return _register(engine, name, candidate, models)
     except OSError as error:
         raise HpoError(
             f"the checkpoint of trial {candidate.trial} cannot be registered: "
-            f"{candidate.checkpoint}: {error.strerror}"
+            f"{error.filename or candidate.checkpoint}: {error.strerror}"
         ) from error
+
+
+def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
+    sha256 = digest(candidate.checkpoint)
     for existing in list_versions(engine, name):
         same = (existing.study_id, existing.trial, existing.sha256)
         if same == (candidate.study_id, candidate.trial, sha256):
