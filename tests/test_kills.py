@@ -92,7 +92,9 @@ class Lab:
 
     def finished(self) -> dict[int, dict[str, Any]]:
         """The finished trials by number."""
-        return {t["number"]: t for t in self.trials() if t["state"] in ("complete", "pruned", "fail")}
+        return {
+            t["number"]: t for t in self.trials() if t["state"] in ("complete", "pruned", "fail")
+        }
 
     def assert_whole(self) -> None:
         """Exactly the budget, each trial once, nothing left running."""
