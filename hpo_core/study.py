@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo_core import options
 from hpo_core.catalog import Catalog
+from hpo_core.errors import HpoError
 from hpo_core.sampling import SamplerContext, SpaceExhausted, derive_seed, suggest
 from hpo_core.scheduling import Decision, TrialScheduler
 from hpo_core.spec import StudySpec
@@ -104,9 +105,7 @@ class Study:
         except SpaceExhausted as error:
             self.exhausted = str(error)
             return None
-        asked = self._ledger.study.ask()
-        self._space.fill(lambda name, distribution: suggest(asked, name, distribution))
-        return self._start(asked._trial_id)
+        return self._start(self._propose(number))
 
     def report(self, trial: Trial, report: Report) -> Decision:
         """See Driven. A metric that is not finite ends its trial here, whatever the trial scheduler."""
@@ -191,6 +190,7 @@ class Study:
             trial = self._trial(self._ledger.mirror.get_trial(live.trial_id))
             self._put_back(live.trial_id, trial, live.steps)
             del self._live[number]
+        self._withdraw_unproposed()
         self.commit()
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
@@ -228,6 +228,34 @@ class Study:
         }
 
     # ---- inside ----
+
+    def _propose(self, number: int) -> int:
+        """Have the sampler give every parameter of a new trial a value; the trial's id in the ledger."""
+        try:
+            asked = self._ledger.study.ask()
+            self._space.fill(lambda name, distribution: suggest(asked, name, distribution))
+        except (
+            Exception
+        ) as error:  # a sampler is a plugin, and may have been given an enqueued trial
+            name = self.spec.sampler["name"]
+            raise HpoError(
+                f"the sampler '{name}' could not propose trial {number}: {type(error).__name__}: {error}"
+            ) from error
+        return asked._trial_id
+
+    def _withdraw_unproposed(self) -> None:
+        """Drop a trial that an error or a signal kept from getting its parameters: it was never told of.
+
+        One that somebody enqueued through Optuna is stored already, so it is closed as failed.
+        """
+        for frozen in self._ledger.trials():
+            if frozen.state is TrialState.RUNNING and "attempt" not in frozen.user_attrs:
+                if not self._ledger.withdraw(frozen._trial_id):
+                    mirror = self._ledger.mirror
+                    mirror.set_trial_user_attr(
+                        frozen._trial_id, "reason", "not of this study's space"
+                    )
+                    mirror.set_trial_state_values(frozen._trial_id, TrialState.FAIL)
 
     def _start(self, trial_id: int) -> Trial:
         """Begin an attempt at a trial whose parameters are in the ledger."""

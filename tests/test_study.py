@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from hpo_core import Ending, Event, Outcome, Report
 from hpo_core.catalog import Catalog
+from hpo_core.errors import HpoError
 from hpo_core.execution import execute
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, studies
@@ -252,3 +253,39 @@ def test_user_attributes_and_params_survive_quotes(
     reason = "a 'quoted' \"reason\" 100% \N{SNOWMAN}; DROP TABLE trials; --"
     study.finish(trial, Outcome(Ending.FAILED, reason))
     assert stored(spec)[0].user_attrs["reason"] == reason
+
+
+def test_a_sampler_that_raises_leaves_nothing_behind(
+    make_spec: MakeSpec, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(trials=2)
+    study = open_study(spec, catalog)
+    expected = study.ask()
+    assert expected is not None
+    study.finish(expected, Outcome(Ending.FAILED, "x"))
+
+    def fail(*_: object) -> float:
+        raise ZeroDivisionError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.samplers.RandomSampler, "sample_independent", fail)
+        with pytest.raises(HpoError, match="sampler 'random' could not propose trial 1: ZeroDiv"):
+            study.ask()
+    study.release()
+    assert len(stored(spec)) == 1
+    again = open_study(spec, catalog).ask()
+    assert again is not None and again.number == 1
+
+
+def test_an_enqueued_trial_outside_the_space_fails(make_spec: MakeSpec, catalog: Catalog) -> None:
+    spec = make_spec(trials=2, **{"y: {float: [-3, 3]}": "y: {choice: [0.0, 1.0]}"})
+    open_study(spec, catalog).commit()
+    optuna.load_study(study_name=spec.study, storage=spec.storage).enqueue_trial({"y": 7.0})
+    study = open_study(spec, catalog)
+    with pytest.raises(HpoError, match="could not propose trial"):
+        study.ask()
+    study.release()
+    assert [trial.state for trial in stored(spec)] == [TrialState.FAIL]
+    continued = open_study(spec, catalog)
+    drive(continued, catalog)
+    assert continued.done and len(stored(spec)) == 2

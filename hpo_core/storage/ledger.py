@@ -100,6 +100,18 @@ class Ledger:
         trial = self.mirror.get_trial(trial_id)
         trial.intermediate_values = {}
 
+    def withdraw(self, trial_id: int) -> bool:
+        """Keep a new trial from ever being stored; False when it is stored already. It stays in memory."""
+        changes = self.mirror.changes
+        if trial_id not in changes.created:
+            return False
+        del changes.created[trial_id]
+        changes.updated.pop(trial_id, None)
+        for keys in (changes.params, changes.steps, changes.user_attrs, changes.system_attrs):
+            for key in [key for key in keys if key[0] == trial_id]:
+                del keys[key]
+        return True
+
     def commit(self) -> list[Event]:
         """Make everything since the last commit durable; the events that became so. Raises StorageError."""
         changes, events = self.mirror.changes, self._events
