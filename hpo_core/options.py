@@ -20,32 +20,21 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from hpo_core import references
-from hpo_core.catalog import Catalog, Entry, UnknownNameError, noun
-from hpo_core.errors import PluginError, Problem, nearest
-from hpo_core.space import (
-    DISTRIBUTIONS,
-    Choice,
-    DistributionError,
-    Float,
-    Int,
-    is_distribution,
-    parse,
-)
+from hpo_core.catalog import Catalog, Entry, noun
+from hpo_core.errors import PluginError
 
 Path = tuple[str | int, ...]
 MISSING: Any = inspect.Parameter.empty
-_JSON_SCALARS = (type(None), bool, int, float, str)
 
 
 @dataclass(frozen=True)
@@ -181,195 +170,6 @@ def _bare(annotation: Any) -> Any:
     return typing.get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
 
 
-@dataclass
-class Checker:
-    """Checks the components of a study file against the catalog and collects every problem.
-
-    `component` and what it calls return the tree with all defaults filled in and components written as mappings with
-    `name`, so that what was checked is what is stored and run, or None where there was a problem.
-    """
-
-    catalog: Catalog
-    problems: list[tuple[Path, Problem]] = field(default_factory=list)
-
-    def component(self, kind: str, tree: Any, path: Path, searchable: bool) -> Any:
-        """Check a component: a name, a mapping with `name`, or (if searchable) a choice of these."""
-        if is_distribution(tree):
-            return self._component_choice(kind, tree, path, searchable)
-        if isinstance(tree, str):
-            tree, name_path = {"name": tree}, path
-        else:
-            name_path = (*path, "name")
-        if not isinstance(tree, Mapping):
-            return self.blame(
-                path, f"the {noun(kind)} is a name or a mapping with a name, got {_show(tree)}"
-            )
-        if not isinstance(tree.get("name"), str):
-            return self.blame(
-                path if "name" not in tree else name_path, f"the {noun(kind)} needs a name"
-            )
-        entry = self._entry(kind, tree["name"], name_path)
-        if entry is None:
-            return None
-        given = {key: value for key, value in tree.items() if key != "name"}
-        try:
-            factory = entry.factory
-        except PluginError as error:
-            return self.blame(name_path, str(error), plugin=True)
-        subject = f"the {noun(kind)} '{entry.name}'"
-        return {"name": tree["name"]} | self.options(factory, subject, given, path, searchable)
-
-    def options(
-        self,
-        factory: Callable[..., Any],
-        subject: str,
-        given: Mapping[str, Any],
-        path: Path,
-        searchable: bool,
-    ) -> dict[str, Any]:
-        """Check the options given to one factory, which messages call `subject`."""
-        try:
-            options = options_of(factory)
-        except (TypeError, ValueError, NameError) as error:
-            self.blame(path, f"{subject} does not declare its options: {error}", plugin=True)
-            return {}
-        for key in given:
-            if key not in options:
-                none = "" if options else " (it has none at all)"
-                message = f"{subject} has no option '{key}'{none}"
-                self.blame((*path, key), message, suggestion=nearest(str(key), options))
-        checked: dict[str, Any] = {}
-        for option in options.values():
-            here = (*path, option.name)
-            if option.name in given:
-                checked[option.name] = self.option(option, given[option.name], here, searchable)
-            elif option.required:
-                self.blame(path, f"{subject} needs '{option.name}'")
-            else:
-                checked[option.name] = self._default(option, here)
-        return checked
-
-    def _default(self, option: Option, path: Path) -> Any:
-        if option.many:
-            return [
-                self.component(str(option.kind), item.name, path, searchable=False)
-                for item in option.default
-            ]
-        if isinstance(option.default, Component) and option.kind:
-            default = {"name": option.default.name, **option.default.options}
-            return self.component(option.kind, default, path, searchable=False)
-        if type(option.default) in _JSON_SCALARS:
-            return option.default  # most are: no need to build an adapter for them
-        return json.loads(option.adapter.dump_json(option.default))
-
-    def option(self, option: Option, tree: Any, path: Path, searchable: bool) -> Any:
-        """Check the value, component, list of components or distribution given for one option."""
-        searchable = searchable or option.searchable
-        if option.many:
-            return self._components(option, tree, path, searchable)
-        if option.kind is not None and not (tree is None and option.nullable):
-            return self.component(option.kind, tree, path, searchable)
-        if not self._distributions(tree, path, searchable):
-            return None
-        examples = (
-            _ends(tree) if is_distribution(tree) else (((), item) for item in _examples(tree))
-        )
-        if all(self._value(option, example, (*path, *place)) for place, example in examples):
-            return tree
-        return None
-
-    def _components(self, option: Option, tree: Any, path: Path, searchable: bool) -> Any:
-        if not isinstance(tree, list):
-            return self.blame(path, f"{option.name} is a list, got {_show(tree)}")
-        return [
-            self.component(str(option.kind), item, (*path, index), searchable)
-            for index, item in enumerate(tree)
-        ]
-
-    def _value(self, option: Option, value: Any, path: Path) -> bool:
-        try:
-            option.value(value)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                self._wrong(option, detail, path)
-            return False
-        except (ValueError, RecursionError) as error:
-            self.blame(path, str(error))
-            return False
-        return True
-
-    def _wrong(self, option: Option, detail: Mapping[str, Any], path: Path) -> None:
-        """Record one of pydantic's complaints about a value."""
-        place = (*path, *(part for part in detail["loc"] if isinstance(part, str | int)))
-        if detail["type"] == "extra_forbidden":
-            self.blame(place, "unknown key", suggestion=nearest(str(place[-1]), option.fields))
-            return
-        message = detail["msg"][:1].lower() + detail["msg"][1:]
-        if detail["type"] != "missing":
-            message += f", got {_show(detail['input'])}"
-        self.blame(place, message, suggestion=_meant(detail))
-
-    def _distributions(self, tree: Any, path: Path, searchable: bool) -> bool:
-        """Whether every distribution inside a value makes sense."""
-        if is_distribution(tree):
-            if not searchable:
-                self.blame(path, "only options of the objective can be searched")
-                return False
-            try:
-                distribution = parse(tree)
-            except DistributionError as error:
-                self.blame((*path, *error.path), str(error))
-                return False
-            if isinstance(distribution, Choice):
-                return all(
-                    self._distributions(item, (*path, "choice", index), searchable)
-                    for index, item in enumerate(distribution.alternatives)
-                )
-            return True
-        if isinstance(tree, Mapping):
-            return all(self._distributions(tree[key], (*path, key), searchable) for key in tree)
-        if isinstance(tree, list):
-            return all(
-                self._distributions(item, (*path, index), searchable)
-                for index, item in enumerate(tree)
-            )
-        return True
-
-    def _component_choice(
-        self, kind: str, tree: Mapping[str, Any], path: Path, searchable: bool
-    ) -> Any:
-        if "choice" not in tree:
-            return self.blame(path, f"the {noun(kind)} cannot be a number: use a choice of names")
-        if not searchable:
-            return self.blame(path, "only options of the objective can be searched")
-        try:
-            parse(tree)
-        except DistributionError as error:
-            return self.blame((*path, *error.path), str(error))
-        return {
-            "choice": [
-                self.component(kind, alternative, (*path, "choice", index), searchable)
-                for index, alternative in enumerate(tree["choice"])
-            ]
-        }
-
-    def _entry(self, kind: str, name: str, path: Path) -> Entry | None:
-        try:
-            return self.catalog.entry(kind, name)
-        except UnknownNameError as error:
-            self.blame(path, str(error), suggestion=error.suggestion, plugin=error.broken)
-        except PluginError as error:
-            self.blame(path, str(error), plugin=True)
-        return None
-
-    def blame(
-        self, path: Path, message: str, *, suggestion: str | None = None, plugin: bool = False
-    ) -> None:
-        """Record a problem at a path of the file."""
-        dotted = ".".join(str(part) for part in path)
-        self.problems.append((path, Problem(dotted, message, suggestion=suggestion, plugin=plugin)))
-
-
 def bind(catalog: Catalog, kind: str, tree: Mapping[str, Any]) -> Component:
     """A component ready to be built from a checked tree without distributions: what a worker does with a config.
 
@@ -405,53 +205,3 @@ def _bound(catalog: Catalog, option: Option, tree: Any) -> Any:
     if option.kind is not None and tree is not None:
         return bind(catalog, option.kind, tree)
     return option.value(references.resolve(tree))
-
-
-def _ends(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """The extreme values of a distribution, each with its place in the mapping."""
-    distribution = parse(tree)
-    if isinstance(distribution, Float | Int):
-        kind = "int" if isinstance(distribution, Int) else "float"
-        yield (kind, 0), distribution.low
-        yield (kind, 1), distribution.high
-        return
-    for index, alternative in enumerate(distribution.alternatives):
-        if is_distribution(alternative):
-            for place, value in _ends(alternative):
-                yield ("choice", index, *place), value
-        else:
-            for value in _examples(alternative):
-                yield ("choice", index), value
-
-
-def _examples(tree: Any) -> list[Any]:
-    """Values without distributions that together visit both ends of every distribution in a tree."""
-    if is_distribution(tree):
-        return [value for _, value in _ends(tree)]
-    if isinstance(tree, Mapping):
-        columns = {key: _examples(item) for key, item in tree.items()}
-        return [dict(zip(columns, row, strict=True)) for row in _rows(list(columns.values()))]
-    if isinstance(tree, list):
-        return [list(row) for row in _rows([_examples(item) for item in tree])]
-    return [tree]
-
-
-def _rows(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
-    longest = max((len(column) for column in columns), default=1)
-    return [
-        tuple(column[min(index, len(column) - 1)] for column in columns) for index in range(longest)
-    ]
-
-
-def _meant(detail: Mapping[str, Any]) -> str | None:
-    """The word that was probably meant by a value that pydantic refused."""
-    value = detail["input"]
-    if detail["type"] == "literal_error":
-        return nearest(str(value), re.findall("'([^']*)'", detail["ctx"]["expected"]))
-    keys = value if isinstance(value, Mapping) else ()
-    return next((word for key in keys if (word := nearest(str(key), DISTRIBUTIONS))), None)
-
-
-def _show(value: Any) -> str:
-    text = repr(value) if not isinstance(value, str) else f"'{value}'"
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hpo_core import references, yaml_source
 from hpo_core.catalog import Catalog
+from hpo_core.checking import Checker
 from hpo_core.errors import StudyFileError
-from hpo_core.options import SEARCHABLE, Checker, Component, Kind
+from hpo_core.options import SEARCHABLE, Component, Kind
 from hpo_core.space import Space
 from hpo_core.trial import Goal
 from hpo_core.yaml_source import Source

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from hpo_core import Component, Kind, PluginError
 from hpo_core.catalog import Catalog, Entry
-from hpo_core.options import Checker, bind, keywords, options_of
+from hpo_core.checking import Checker
+from hpo_core.options import bind, keywords, options_of
 
 
 class Classy:

@@ -22,6 +22,7 @@ import pytest
 
 from hpo_core import options, plugins
 from hpo_core.catalog import Catalog
+from hpo_core.checking import Checker
 from hpo_core.contracts import Dataset, InputShape, Part
 from hpo_core.execution import execute
 from hpo_core.scheduling import CONTINUE, Decision
@@ -36,7 +37,7 @@ def installed_catalog() -> Catalog:
 
 def checked(kind: str, tree: str | Mapping[str, Any]) -> dict[str, Any]:
     """A component with its defaults filled in. Raises AssertionError, with the problems, where a study file would."""
-    checker = options.Checker(installed_catalog())
+    checker = Checker(installed_catalog())
     full = checker.component(kind, tree, (), searchable=False)
     assert not checker.problems, [problem for _, problem in checker.problems]
     return dict(full)
