@@ -28,6 +28,7 @@ from hpo_vision._training import Setup
 from lightning.pytorch import Callback
 
 from hpo_core import Component, options, plugins
+from hpo_core.checking import Checker
 
 EPOCHS = 2
 SETUP = Setup(EPOCHS, "auto", channels_last=True, max_grad_norm=None, device="auto")
@@ -37,7 +38,7 @@ DIGITS = {"name": "digits", "image_size": 32, "batch_size": 64}
 def component(kind: str, tree: dict[str, Any]) -> Component:
     """A component of the study file, by the same door as in a study."""
     catalog, _ = plugins.load()
-    return options.bind(catalog, kind, options.Checker(catalog).component(kind, tree, (), False))
+    return options.bind(catalog, kind, Checker(catalog).component(kind, tree, (), False))
 
 
 class Stopwatch(Callback):
