@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from hpo_core import CONTINUE, Decision, Outcome, Report, Trial
+from hpo_core import CONTINUE, Decision, Report, SchedulerContext, Trial, TrialScheduler
 
 
-class Never:
+class Never(TrialScheduler):
     """Never stops a trial."""
+
+    def __init__(self, context: SchedulerContext) -> None:
+        pass
 
     def on_report(self, trial: Trial, report: Report, score: float) -> Decision:
         """Called after each report."""
         return CONTINUE
-
-    def on_finish(self, trial: Trial, outcome: Outcome) -> None:
-        """Called when a trial has ended."""

@@ -7,7 +7,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpo_core import CONTINUE, Decision, Outcome, Report, Trial
+from hpo_core import (
+    CONTINUE,
+    Decision,
+    Outcome,
+    Report,
+    SchedulerContext,
+    Trial,
+    TrialScheduler,
+)
 from hpo_search._horizon import at_end, shown
 
 
@@ -20,11 +28,12 @@ class _Best:
     shown: str
 
 
-class Patience:
+class Patience(TrialScheduler):
     """Stops a trial that has not improved for some epochs."""
 
     def __init__(
         self,
+        context: SchedulerContext,
         *,
         epochs: Annotated[
             int, Field(ge=1, description="epochs without improvement to wait for")

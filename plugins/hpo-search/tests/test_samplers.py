@@ -76,8 +76,12 @@ def catalog() -> Catalog:
     return catalog
 
 
-NAMES = {"random", "grid", "qmc", "tpe", "gp", "cma-es", "genetic"}
-SCHEDULERS = {"none", "median", "asha", "patience"}
+NAMES = {"random", "grid", "qmc", "tpe", "gp", "ranked-gp", "cma-es", "genetic"}
+SCHEDULERS = {
+    *("none", "median", "percentile", "threshold", "patience", "any", "all", "asha"),
+    *("asha-promotion", "delayed-asha", "hyperband", "bohb", "pasha", "one-epoch-top-k", "pbt"),
+}
+REQUIRED = {("threshold", "bound"), ("any", "of"), ("all", "of")}  # no default makes sense
 
 
 def test_all_are_registered_and_every_option_is_described(catalog: Catalog) -> None:
@@ -87,7 +91,7 @@ def test_all_are_registered_and_every_option_is_described(catalog: Catalog) -> N
     for entry in ours:
         for option in options_of(entry.factory).values():
             assert option.description, f"{entry.name}.{option.name}"
-            assert not option.required
+            assert option.required == ((entry.name, option.name) in REQUIRED)
 
 
 def run_python(code: str, **environment: str) -> str:
