@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from hpo_core.checking import Checker
 from hpo_core.contracts import Dataset, InputShape, Part
 from hpo_core.execution import execute
 from hpo_core.scheduling import CONTINUE, Decision
-from hpo_core.trial import Ending, Goal, Outcome, Report, Trial
+from hpo_core.trial import Checkpoint, Ending, Goal, Outcome, Report, Trial
 
 
 @functools.cache
@@ -66,7 +67,7 @@ class ComponentContract:
 
 
 class OptimizerContract(ComponentContract):
-    """An optimizer lowers a loss, and takes groups of parameters as well as parameters."""
+    """An optimizer lowers a loss, takes groups of parameters, and goes on from its state as if it had never stopped."""
 
     kind = "optimizers"
 
@@ -78,10 +79,7 @@ class OptimizerContract(ComponentContract):
         optimizer = self.build([point])
         assert isinstance(optimizer, torch.optim.Optimizer)
         before = float(point.square().sum().detach())
-        for _ in range(10):
-            optimizer.zero_grad()
-            point.square().sum().backward()
-            optimizer.step()
+        _descend(optimizer, point, 10)
         assert float(point.square().sum().detach()) < before
 
     def test_keeps_the_rates_of_groups(self) -> None:
@@ -91,6 +89,47 @@ class OptimizerContract(ComponentContract):
         first, second = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
         optimizer = self.build([{"params": [first]}, {"params": [second], "lr": 1e-5}])
         assert [group["lr"] for group in optimizer.param_groups][1] == 1e-5
+
+    def test_continues_from_its_state(self) -> None:
+        """Another optimizer that is given the state half-way takes the same steps, bit for bit."""
+        import torch
+
+        point: Any = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+        optimizer = self.build([point])
+        _descend(optimizer, point, 5)
+        state = copy.deepcopy(optimizer.state_dict())
+        assert_storable(state, "state")
+        other: Any = torch.nn.Parameter(point.detach().clone())
+        resumed = self.build([other])
+        resumed.load_state_dict(state)
+        for _ in range(5):
+            _descend(optimizer, point, 1)
+            _descend(resumed, other, 1)
+            assert torch.equal(point, other)
+
+
+def assert_storable(state: Any, place: str) -> None:
+    """Assert that a state is made of what a checkpoint can hold without pickle: JSON's types, tuples and tensors."""
+    import torch
+
+    if isinstance(state, dict):
+        for key, item in state.items():
+            assert isinstance(key, str | int), f"{place} has the key {key!r}"
+            assert_storable(item, f"{place}.{key}")
+    elif isinstance(state, list | tuple):
+        for index, item in enumerate(state):
+            assert_storable(item, f"{place}.{index}")
+    else:
+        plain = None | bool | int | float | str | torch.Tensor
+        assert isinstance(state, plain), f"{place} is of type {type(state).__name__}"
+
+
+def _descend(optimizer: Any, point: Any, steps: int) -> None:
+    """Steps on a parabola."""
+    for _ in range(steps):
+        optimizer.zero_grad()
+        point.square().sum().backward()
+        optimizer.step()
 
 
 class LrSchedulerContract(ComponentContract):
@@ -128,23 +167,34 @@ class LrSchedulerContract(ComponentContract):
         for first, second in self.rates(20, 0.1, 0.01):
             assert second == pytest.approx(first / 10)
 
-    def test_continues_from_its_state(self) -> None:
-        """A run that is loaded half-way has the same rates as one that went on."""
-        optimizer = _idle_optimizer(0.1)
+    @pytest.mark.parametrize("done", [0, 1, 7, 19, 20])
+    def test_continues_from_its_state(self, done: int) -> None:
+        """Built again with the whole run's steps and given its state through JSON, it goes on exactly as before."""
+        optimizer, resumed_optimizer = _idle_optimizer(0.1, 0.01), _idle_optimizer(0.1, 0.01)
         scheduler = self.build(optimizer, 20)
-        for _ in range(9):
-            optimizer.step()
-            scheduler.step()
-        other = _idle_optimizer(0.1)
-        resumed = self.build(other, 20)
-        other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-        resumed.load_state_dict(copy.deepcopy(scheduler.state_dict()))
-        for _ in range(11):
-            optimizer.step()
-            other.step()
-            scheduler.step()
-            resumed.step()
-            assert other.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"])
+        _advance(optimizer, scheduler, done)
+        resumed = self.build(resumed_optimizer, 20)
+        resumed_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        resumed.load_state_dict(json.loads(json.dumps(scheduler.state_dict(), allow_nan=False)))
+        for _ in range(done, 20):
+            assert _groups(resumed_optimizer) == _groups(optimizer)
+            _advance(optimizer, scheduler, 1)
+            _advance(resumed_optimizer, resumed, 1)
+        assert _groups(resumed_optimizer) == _groups(optimizer)
+
+
+def _advance(optimizer: Any, scheduler: Any, steps: int) -> None:
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+
+
+def _groups(optimizer: Any) -> list[dict[str, Any]]:
+    """What an optimizer's groups are set to, momentum as well as the learning rate."""
+    return [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimizer.param_groups
+    ]
 
 
 def _idle_optimizer(*bases: float) -> Any:
@@ -229,6 +279,15 @@ class DatasetContract(ComponentContract):
         assert orders[0] != orders[1]
         assert orders == [_order(again), _order(again)]
 
+    def test_each_epoch_has_its_order(self, dataset: Dataset) -> None:
+        """A trial that continues in another process sees the orders that it would have seen."""
+        whole, continued = dataset.batches("train"), self.build(1).batches("train")
+        orders = [_order(whole) for _ in range(4)]
+        continued.set_epoch(2)
+        assert [_order(continued), _order(continued)] == orders[2:]
+        continued.set_epoch(0)
+        assert _order(continued) == orders[0]
+
     def test_seed_changes_only_the_order(self, dataset: Dataset) -> None:
         """Other trials see the same images in each part."""
         other = self.build(2)
@@ -253,25 +312,44 @@ def _order(batches: Any) -> list[bytes]:
 class ObjectiveContract(ComponentContract):
     """An objective reports its metric with growing steps, obeys a decision to stop, and repeats itself from a seed.
 
-    `metric` is one that it reports; `repeatable` is False where its numbers come from outside.
+    `metric` is one that it reports; `repeatable` is False where its numbers come from outside; `resumable` is True
+    where it saves checkpoints: it must then go on from one, and report what it would have without a pause.
     """
 
     kind = "objectives"
     metric: ClassVar[str]
     goal: ClassVar[Goal] = "maximize"
     repeatable: ClassVar[bool] = True
+    resumable: ClassVar[bool] = False
 
-    def run(self, directory: Path, stop_at: int | None = None) -> tuple[Outcome, list[Report]]:
-        """Run one trial, which is told to stop after `stop_at` reports."""
+    def run(
+        self,
+        directory: Path,
+        stop_at: int | None = None,
+        answer: Decision | None = None,
+        checkpoints: tuple[Checkpoint, ...] = (),
+    ) -> tuple[Outcome, list[Report]]:
+        """Run an attempt from the first good one of `checkpoints`; after `stop_at` reports it gets `answer`."""
         config = checked(self.kind, self.component)
         name = config.pop("name")
-        trial = Trial(0, 1, name, {}, config, 5, self.metric, self.goal, str(directory))
+        trial = Trial(
+            0,
+            1,
+            name,
+            {},
+            config,
+            5,
+            self.metric,
+            self.goal,
+            str(directory),
+            checkpoints=checkpoints,
+        )
         reports: list[Report] = []
 
         def send(report: Report) -> Decision:
             reports.append(report)
-            assert report.checkpoint is None or Path(report.checkpoint).is_file()
-            return Decision.stopped("enough") if len(reports) == stop_at else CONTINUE
+            stop = answer or Decision.stopped("enough")
+            return stop if len(reports) == stop_at else CONTINUE
 
         return execute(trial, installed_catalog(), send), reports
 
@@ -288,3 +366,21 @@ class ObjectiveContract(ComponentContract):
         """No report follows a decision to stop."""
         outcome, reports = self.run(tmp_path, stop_at=1)
         assert outcome.ending is Ending.STOPPED and len(reports) == 1
+
+    def test_continues_after_a_pause(self, tmp_path: Path) -> None:
+        """Paused after each report in turn, each time as a new attempt: the same metrics at the same steps."""
+        if not self.resumable:
+            pytest.skip("it saves no checkpoints")
+        whole = self.run(tmp_path / "whole")[1]
+        assert len(whole) > 1 and whole[-1].checkpoint, "a component with several epochs is needed"
+        parts: list[Report] = []
+        outcome = Outcome(Ending.PAUSED)
+        while outcome.ending is Ending.PAUSED:
+            saved = tuple(report.checkpoint for report in reversed(parts) if report.checkpoint)
+            outcome, new = self.run(tmp_path / "parts", 1, Decision.paused("later"), saved)
+            parts += new
+            assert len(parts) <= len(whole)
+        assert outcome.ending is Ending.COMPLETED, outcome
+        assert [(report.step, report.metrics) for report in parts] == [
+            (report.step, report.metrics) for report in whole
+        ]

@@ -6,6 +6,8 @@ wanted is one number per epoch and metric.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,6 +16,15 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassAccuracy
 
 from hpo_core import Component
+from hpo_vision._averaging import Averaged
+from hpo_vision._inheritance import (
+    AVERAGE,
+    NETWORK,
+    Inherited,
+    check_model,
+    inherit,
+    optimizer_class,
+)
 
 Batch = tuple[Tensor, Tensor]
 
@@ -43,7 +54,9 @@ class Classifier(LightningModule):
     """Wraps a network of `classes` logits; images are (N, C, H, W) floats, labels (N,) int64.
 
     The components `optimizer` and `lr_scheduler` are built when Lightning asks for them, after the network is on its
-    device; `total_steps` is the number of optimizer steps in the whole run.
+    device; the LR scheduler is given the number of steps in the whole run, however much of it is done. With
+    `ema_decay` an average of the network follows it and is what is validated. `trial` is a trial's number: a checkpoint
+    carries it, and one of another trial is inherited from instead of continued.
     """
 
     def __init__(
@@ -52,24 +65,56 @@ class Classifier(LightningModule):
         classes: int,
         optimizer: Component,
         lr_scheduler: Component,
-        total_steps: int,
+        *,
+        epochs: int,
+        steps_per_epoch: int,
         channels_last: bool,
+        ema_decay: float | None,
+        trial: int,
     ) -> None:
         super().__init__()
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.format)
+        self.average = None if ema_decay is None else Averaged(self.network, ema_decay)
         self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
         self.val_accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
         self.last_lr = 0.0
         self._components = optimizer, lr_scheduler
-        self._total_steps = total_steps
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        self._trial = trial
+        self._inherited: Inherited | None = None
+
+    @property
+    def validated(self) -> nn.Module:
+        """The network that validation measures, and that is worth keeping."""
+        return self.network if self.average is None else self.average.network
+
+    @property
+    def validated_prefix(self) -> str:
+        """What the names of its weights begin with in this module's state."""
+        return NETWORK if self.average is None else AVERAGE
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Called by Lightning once; the LR scheduler is stepped after every optimizer step."""
         optimizer, lr_scheduler = self._components
         built = optimizer.build(self.network.parameters())
-        scheduler = lr_scheduler.build(built, self._total_steps)
+        scheduler = lr_scheduler.build(built, self._epochs * self._steps_per_epoch)
+        if self._inherited is not None:
+            self._inherited.into_scheduler(scheduler, self._steps_per_epoch)
+            self._inherited.into_optimizer(built)
         return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Called by Lightning: say whose the checkpoint is."""
+        checkpoint["trial"] = self._trial
+        checkpoint["optimizer"] = optimizer_class(self.trainer.optimizers[0])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Called by Lightning before `configure_optimizers`. Raises ValueError when it is of another model."""
+        donor = checkpoint["trial"]
+        check_model(checkpoint["state_dict"], self.state_dict(), f"the checkpoint of trial {donor}")
+        if donor != self._trial:
+            self._inherited = inherit(checkpoint, self.average is not None)
 
     def on_train_epoch_start(self) -> None:
         """Forget the epoch before."""
@@ -77,10 +122,15 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The mean loss of a batch, to be differentiated."""
-        loss, _, size = self._loss(batch)
+        loss, _, size = self._loss(self.network, batch)
         self.train_loss.add(loss.detach(), size)
         self.last_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Called after the optimizer's step."""
+        if self.average is not None:
+            self.average.follow(self.network)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""
@@ -89,7 +139,7 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a batch to the epoch's loss and accuracy."""
-        loss, logits, size = self._loss(batch)
+        loss, logits, size = self._loss(self.validated, batch)
         self.val_loss.add(loss, size)
         self.val_accuracy.update(logits.float(), batch[1])
 
@@ -102,7 +152,7 @@ class Classifier(LightningModule):
             "lr": float(self.last_lr),
         }
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor, int]:
+    def _loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, int]:
         images, labels = batch
-        logits = self.network(images.contiguous(memory_format=self.format))
+        logits = network(images.contiguous(memory_format=self.format))
         return cross_entropy(logits, labels), logits, len(labels)

@@ -8,13 +8,17 @@ same process with it), and it answers KeyboardInterrupt with `sys.exit(1)` after
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import torch
+from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 NOT_OURS = (
@@ -32,6 +36,7 @@ def make_trainer(
     max_grad_norm: float | None,
     directory: str,
     reporter: Callback,
+    checkpoints: CheckpointIO,
 ) -> Trainer:
     """A trainer on one device for `epochs` epochs, validated after each. Called once per trial."""
     with _quiet():
@@ -41,9 +46,8 @@ def make_trainer(
             devices=1,
             precision=precision,  # type: ignore[arg-type]  # checked by the objective's signature
             gradient_clip_val=max_grad_norm,
-            # on a CPU the same seed gives the same numbers without it
-            deterministic="warn" if accelerator == "cuda" else None,
             callbacks=[reporter],
+            plugins=[checkpoints],
             default_root_dir=directory,
             num_sanity_val_steps=0,
             logger=False,
@@ -56,19 +60,49 @@ def make_trainer(
     return trainer
 
 
-def train(trainer: Trainer, module: LightningModule, train: Any, val: Any) -> None:
-    """Run the trainer to its end. Raises whatever the training raises, KeyboardInterrupt as such."""
+def train(
+    trainer: Trainer, module: LightningModule, train: Any, val: Any, restored: Path | None
+) -> None:
+    """Run the trainer to its end, from a checkpoint if there is one.
+
+    Raises whatever the training raises, KeyboardInterrupt as such.
+    """
     on_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
         with _quiet():
-            trainer.fit(module, train, val)
+            trainer.fit(module, train, val, ckpt_path=restored, weights_only=False)
     except SystemExit as exit:
         if not isinstance(exit.__context__, KeyboardInterrupt):
             raise
         if on_main_thread:
             signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
+
+
+@contextmanager
+def repeatable(wanted: bool) -> Iterator[None]:
+    """While this lasts, and if `wanted`, torch takes algorithms that give the same numbers each time.
+
+    Where it has none it warns, naming the operation, and goes on. The settings are the process's, and an executor may
+    run the trial in its own: they are put back.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filling: Any = torch.utils.deterministic  # a property of the module
+    fill = filling.fill_uninitialized_memory
+    benchmark = torch.backends.cudnn.benchmark
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        filling.fill_uninitialized_memory = False  # finds bugs, and costs time
+        torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        filling.fill_uninitialized_memory = fill
+        torch.backends.cudnn.benchmark = benchmark
 
 
 @contextmanager

@@ -1,6 +1,10 @@
-"""Trains one trial: builds the parts, hands them to Lightning, and reports after each validation.
+"""Trains one trial: builds the parts, hands them to Lightning, saves and reports after each validation.
 
 The half of `image_classification` that imports torch; called by it, in a worker.
+
+An epoch's randomness is a function of the trial's seed and the epoch's number: the order of the images, and the
+generators behind dropout and augmentation, which are seeded anew when an epoch begins. So no checkpoint has to hold
+random states, and an epoch gives the same numbers whoever runs it and wherever the run was paused before.
 """
 
 from __future__ import annotations
@@ -8,16 +12,18 @@ from __future__ import annotations
 import gc
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
 from hpo_core import Batches, Component, Dataset, Run
+from hpo_vision._checkpoints import FolderIO
 from hpo_vision._classifier import Classifier
-from hpo_vision._trainer import make_trainer, train
-from hpo_vision._weights import BestWeights
+from hpo_vision._trainer import make_trainer, repeatable, train
 from hpo_vision.classification import Device, Precision
 
 
@@ -30,6 +36,9 @@ class Setup:
     channels_last: bool
     max_grad_norm: float | None
     device: Device
+    ema_decay: float | None
+    deterministic: bool
+    checkpoint_every: int
 
     def accelerator(self) -> str:
         """Lightning's name of the device. Raises nothing: Lightning says when there is no such device."""
@@ -50,30 +59,55 @@ class Setup:
         )
 
 
-class EpochReporter(Callback):
-    """Reports each epoch after its weights are safe on disk, and obeys the decision."""
+class Epochs:
+    """A training part whose order is that of `epoch` (from 0), however often Lightning makes an iterator of it."""
 
-    def __init__(self, run: Run, weights: BestWeights, metadata: dict[str, str]) -> None:
+    def __init__(self, batches: Batches) -> None:
+        self.epoch = 0
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        self._batches.set_epoch(self.epoch)
+        yield from self._batches
+
+
+class EpochReporter(Callback):
+    """Seeds each epoch; when it is over, saves its state, reports it and obeys the decision."""
+
+    def __init__(self, run: Run, setup: Setup, order: Epochs, metadata: dict[str, str]) -> None:
         self._run = run
-        self._weights = weights
+        self._setup = setup
+        self._order = order
         self._metadata = metadata
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Called by Lightning once per epoch, when both parts have been seen."""
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Called by Lightning before the epoch's first batch."""
+        self._order.epoch = trainer.current_epoch
+        seed_everything(epoch_seed(self._run.trial.seed, trainer.current_epoch), verbose=False)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Called by Lightning when both parts have been seen: the counters are now those of a finished epoch."""
         assert isinstance(pl_module, Classifier)
         epoch = trainer.current_epoch + 1
         metrics = pl_module.epoch_metrics()
-        checkpoint = self._save(pl_module, epoch, metrics)
-        if self._run.report(epoch, metrics, checkpoint).stop:
+        if self._worth_saving(epoch, metrics):
+            with self._run.checkpoint(epoch) as folder:
+                about = self._about(epoch, metrics)
+                trainer.save_checkpoint(folder, weights_only=False, storage_options=about)
+        if self._run.report(epoch, metrics).stop:
             trainer.should_stop = True
 
-    def _save(self, module: Classifier, epoch: int, metrics: dict[str, float]) -> str | None:
+    def _worth_saving(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Weights that gave a NaN are worth nothing, even where the study's own metric is a number."""
-        if not all(map(math.isfinite, metrics.values())):
-            return None
-        metric = self._run.trial.metric
-        about = self._metadata | {"epoch": str(epoch), metric: repr(metrics[metric])}
-        return self._weights.offer(module.network, metrics[metric], about)
+        due = epoch % self._setup.checkpoint_every == 0 or epoch == self._setup.epochs
+        return due and all(map(math.isfinite, metrics.values()))
+
+    def _about(self, epoch: int, metrics: dict[str, float]) -> dict[str, str]:
+        numbers = {name: repr(value) for name, value in metrics.items()}
+        return self._metadata | {"epoch": str(epoch)} | numbers
 
 
 def fit(
@@ -85,29 +119,41 @@ def fit(
     lr_scheduler: Component,
 ) -> None:
     """Train as `image_classification` says. Everything random comes from the trial's seed."""
-    seed_everything(run.trial.seed, verbose=False)
-    data: Dataset = dataset.build(run.trial.seed)
-    parts = _batches(data, "train"), _batches(data, "val")
-    network = model.build(data.shape)
-    steps = setup.epochs * len(parts[0])
-    classifier = Classifier(
-        network, data.shape.classes, optimizer, lr_scheduler, steps, setup.channels_last
-    )
-    weights = BestWeights(Path(run.trial.directory), run.trial.goal)
-    trainer = make_trainer(
-        setup.epochs,
-        setup.accelerator(),
-        setup.numbers(),
-        setup.max_grad_norm,
-        run.trial.directory,
-        EpochReporter(run, weights, _metadata(data, model)),
-    )
-    try:
-        train(trainer, classifier, *parts)
-    finally:
-        # trainer and module refer to each other: without this a warm worker keeps several trials' weights
-        del trainer, classifier, network
-        gc.collect()
+    with repeatable(setup.deterministic):
+        seed_everything(run.trial.seed, verbose=False)
+        data: Dataset = dataset.build(run.trial.seed)
+        order, val = Epochs(_batches(data, "train")), _batches(data, "val")
+        classifier = Classifier(
+            model.build(data.shape),
+            data.shape.classes,
+            optimizer,
+            lr_scheduler,
+            epochs=setup.epochs,
+            steps_per_epoch=len(order),
+            channels_last=setup.channels_last,
+            ema_decay=setup.ema_decay,
+            trial=run.trial.number,
+        )
+        trainer = make_trainer(
+            setup.epochs,
+            setup.accelerator(),
+            setup.numbers(),
+            setup.max_grad_norm,
+            run.trial.directory,
+            EpochReporter(run, setup, order, _metadata(data, model)),
+            FolderIO(classifier.validated_prefix),
+        )
+        try:
+            train(trainer, classifier, order, val, run.restored.path if run.restored else None)
+        finally:
+            # trainer and module refer to each other: without this a warm worker keeps several trials' weights
+            del trainer, classifier
+            gc.collect()
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of an epoch (from 0) of a trial: below 2**32."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
 def _batches(data: Dataset, part: str) -> Batches:

@@ -22,8 +22,8 @@ Load = Callable[[Indices], Tensor]
 class IndexedBatches:
     """One part of a dataset: implements `hpo_core.Batches` over indices and a function that loads images.
 
-    `load` maps B indices to float images (B, C, H, W). With a `seed` each iteration has another order, derived from
-    the seed and the iteration's number; with None the order is that of `indices`. A last batch of a single image is
+    `load` maps B indices to float images (B, C, H, W). With a `seed` each epoch has another order, derived from the
+    seed and the epoch's number; with None the order is that of `indices`. A last batch of a single image is
     left out of an iteration in random order: batch normalization cannot train on it.
     """
 
@@ -35,7 +35,7 @@ class IndexedBatches:
         self._load = load
         self._batch_size = batch_size
         self._seed = seed
-        self._iteration = 0
+        self._epoch = 0
 
     def __len__(self) -> int:
         """The number of batches in one iteration."""
@@ -43,10 +43,14 @@ class IndexedBatches:
         smallest = 1 if self._seed is None else 2
         return full + (rest >= smallest)
 
+    def set_epoch(self, epoch: int) -> None:
+        """The next iteration is that of `epoch` (from 0), and the one after it that of the next."""
+        self._epoch = epoch
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images (B, C, H, W), labels (B,))."""
         order = self._order()
-        self._iteration += 1
+        self._epoch += 1
         for start in range(0, len(self) * self._batch_size, self._batch_size):
             batch = order[start : start + self._batch_size]
             yield self._load(batch), self._labels[torch.from_numpy(batch)]
@@ -54,7 +58,7 @@ class IndexedBatches:
     def _order(self) -> Indices:
         if self._seed is None:
             return self._indices
-        return np.random.default_rng([self._seed, self._iteration]).permutation(self._indices)
+        return np.random.default_rng([self._seed, self._epoch]).permutation(self._indices)
 
 
 def normalized(pixels: Tensor) -> Tensor:

@@ -43,13 +43,33 @@ def image_classification(
     device: Annotated[
         Device, Field(description="What to train on; auto takes a GPU if there is one.")
     ] = "auto",
+    ema_decay: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Validate and keep a moving average of the weights with this decay per step; null: none.",
+        ),
+    ] = None,
+    deterministic: Annotated[
+        bool,
+        Field(description="Algorithms that give the same numbers each time, where torch has them."),
+    ] = True,
+    checkpoint_every: Annotated[
+        int,
+        Field(ge=1, description="Epochs between checkpoints; there is always one after the last."),
+    ] = 1,
 ) -> None:
     """Train with cross-entropy; report `train_loss`, `val_loss`, `val_accuracy` and `lr` after each epoch.
 
     `train_loss` is the mean over the epoch's images while the model changes, `val_*` are measured after it, `lr` is the
-    rate of the epoch's last step. The weights of the best epoch by the study's metric lie in the trial's directory as
-    `best.safetensors`; a report names that file when it was written for that epoch. The dataset's part `test` is never
-    asked for. Raises ValueError at once when the study's metric is none of these.
+    rate of the epoch's last step. The dataset's part `test` is never asked for.
+
+    A checkpoint is saved before the report of each `checkpoint_every`-th epoch and of the last. A trial that is
+    continued gives the same metrics as one that never paused, on the same device with as many threads and with
+    `deterministic`; epochs after its last checkpoint are run again. A clone has its parent's weights and the tensors of
+    its parent's optimizer, and everything else of its own (see `hpo_vision._inheritance`). Raises ValueError at once
+    when the study's metric is none of these, or when the model is not the parent's.
     """
     if run.trial.metric not in METRICS:
         raise ValueError(
@@ -58,5 +78,23 @@ def image_classification(
         )
     from hpo_vision._training import Setup, fit
 
-    setup = Setup(epochs, precision, channels_last, max_grad_norm, device)
+    setup = Setup(
+        epochs,
+        precision,
+        channels_last,
+        max_grad_norm,
+        device,
+        ema_decay,
+        deterministic,
+        checkpoint_every,
+    )
     fit(run, setup, dataset, model, optimizer, lr_scheduler)
+
+
+# what a worker's template imports before it forks: all that the trainings of a study share
+image_classification.preload = (  # type: ignore[attr-defined]  # an attribute that executors look for
+    "hpo_vision._training",
+    "hpo_vision._folders",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from hpo_vision import _weights
+from hpo_vision import _checkpoints
 from hpo_vision.batches import IndexedImages
-from hpo_vision.classification import image_classification
-from safetensors import safe_open
+from recorded import Calls, network, points
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model
 from torch import nn
 
-from hpo_core import CONTINUE, Component, Decision, InputShape, Report, Trial
-from hpo_core.execution import LiveRun
-from hpo_core.testing.training import ObjectiveContract, built
+from hpo_core import CONTINUE, Decision, InputShape, Report
+from hpo_core.testing.training import ObjectiveContract
 
 TINY = {"name": "digits", "image_size": 8, "channels": 1, "batch_size": 512}
 
@@ -40,76 +38,7 @@ class TestImageClassification(ObjectiveContract):
         "device": "cpu",
     }
     metric = "val_accuracy"
-
-
-def network(shape: InputShape) -> nn.Module:
-    """A linear classifier: fast, and learns."""
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(shape.channels * shape.height * shape.width, shape.classes)
-    )
-
-
-def points(seed: int, *, flip_val: bool = False) -> IndexedImages:
-    """Two classes that one pixel tells apart; 12 to train on, 8 to validate."""
-    labels = torch.arange(20) % 2
-    images = (labels.float() * 2 - 1).reshape(20, 1, 1, 1) + torch.arange(20.0).reshape(
-        -1, 1, 1, 1
-    ) / 100
-    told = labels.clone()
-    if flip_val:
-        told[12:] = 1 - told[12:]
-    parts: Any = {"train": np.arange(12), "val": np.arange(12, 20)}
-    shape = InputShape(1, 1, 1, 2)
-    return IndexedImages(shape, ("no", "yes"), parts, told, lambda i: images[i], 5, seed)
-
-
-@dataclass
-class Calls:
-    """Runs the objective on components that are recorded when they are built."""
-
-    directory: Path
-    metric: str = "val_accuracy"
-    reports: list[Report] = field(default_factory=list)
-    built: list[tuple[str, Any]] = field(default_factory=list)
-    answer: Callable[[Report], Decision] = lambda report: CONTINUE
-
-    def component(self, kind: str, build: Callable[..., Any]) -> Component:
-        def recorded(*positional: Any) -> Any:
-            made = build(*positional)
-            self.built.append((kind, made))
-            return made
-
-        return Component(kind, {"an": "option"}, recorded)
-
-    def send(self, report: Report) -> Decision:
-        self.reports.append(report)
-        return self.answer(report)
-
-    def __call__(self, epochs: int = 3, lr: float = 0.5, **changes: Any) -> list[Report]:
-        goal: Any = "minimize" if self.metric.endswith("loss") else "maximize"
-        trial = Trial(0, 1, "", {}, {}, 5, self.metric, goal, str(self.directory))
-        image_classification(
-            LiveRun(trial, self.send),
-            epochs=epochs,
-            dataset=self.component("datasets", changes.pop("dataset", points)),
-            model=self.component("models", changes.pop("model", network)),
-            optimizer=self.component(
-                "optimizers", lambda params: torch.optim.SGD(list(params), lr=lr)
-            ),
-            lr_scheduler=self.component(
-                "lr_schedulers",
-                lambda optimizer, total_steps: built(
-                    "lr_schedulers", "cosine", optimizer, total_steps
-                ),
-            ),
-            device="cpu",
-            **changes,
-        )
-        return self.reports
-
-    def made(self, kind: str) -> Any:
-        [only] = [made for name, made in self.built if name == kind]
-        return only
+    resumable = True
 
 
 @pytest.fixture
@@ -180,7 +109,7 @@ def test_unknown_metric_fails_before_anything_is_built(calls: Calls) -> None:
 @pytest.mark.parametrize("metric", ["train_loss", "val_loss"])
 def test_other_metrics_can_be_the_studys(calls: Calls, metric: str) -> None:
     calls.metric = metric
-    assert [report.checkpoint is not None for report in calls()] == [True, True, True]
+    assert [metric in report.metrics for report in calls()] == [True, True, True]
 
 
 def test_nan_reaches_the_report(calls: Calls) -> None:
@@ -218,48 +147,47 @@ def test_mixed_precision_computes_in_16_bits(calls: Calls) -> None:
     assert set(seen) == {torch.bfloat16}
 
 
-def test_best_weights_are_those_of_the_best_epoch(calls: Calls) -> None:
-    # trained on flipped labels, each epoch is worse than the one before: the first is the best
-    calls.metric = "val_loss"
-    reports = calls(dataset=lambda seed: points(seed, flip_val=True))
-    [path] = [report.checkpoint for report in reports if report.checkpoint]
-    assert reports[0].checkpoint == path == str(calls.directory / "best.safetensors")
-    with safe_open(path, "pt") as file:
+def test_checkpoints_say_what_they_are(calls: Calls) -> None:
+    reports = calls(epochs=2)
+    assert reports[1].checkpoint is not None
+    folder = Path(reports[1].checkpoint.path)
+    names = {"manifest.json", "model.safetensors", "state.json", "state.safetensors"}
+    assert {path.name for path in folder.iterdir()} == names
+    with safe_open(folder / "model.safetensors", "pt") as file:
         about = file.metadata()
-    assert about["epoch"] == "1"
-    assert float(about["val_loss"]) == reports[0].metrics["val_loss"]
+    assert about["epoch"] == "2"
+    assert float(about["val_loss"]) == reports[1].metrics["val_loss"]
     assert json.loads(about["classes"]) == ["no", "yes"]
     assert json.loads(about["model"]) == {"name": "models", "an": "option"}
 
 
 def test_weights_load_back_to_the_same_outputs(calls: Calls) -> None:
-    calls.metric = "val_loss"
     reports = calls()
     model = calls.made("models").eval()
-    assert reports[-1].checkpoint is not None
     loaded = network(InputShape(1, 1, 1, 2)).eval()
-    load_model(loaded, reports[-1].checkpoint)
+    assert reports[-1].checkpoint is not None
+    load_model(loaded, Path(reports[-1].checkpoint.path, "model.safetensors"))
     images = torch.randn(6, 1, 1, 1)
     assert torch.equal(loaded(images), model(images))
 
 
-def test_a_failed_write_leaves_the_older_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = _weights.BestWeights(tmp_path, "maximize")
-    path = weights.offer(nn.Linear(2, 2), 0.1, {})
-    assert path is not None
-    before = Path(path).read_bytes()
+def test_checkpoints_are_as_rare_as_wished(calls: Calls) -> None:
+    reports = calls(epochs=5, checkpoint_every=2)
+    assert [report.step for report in reports if report.checkpoint] == [2, 4, 5]
 
-    def full(model: nn.Module, filename: str, *rest: Any, **more: Any) -> None:
-        Path(filename).write_bytes(b"half of it")
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_weights, "save_model", full)
-    with pytest.raises(OSError, match="No space"):
-        weights.offer(nn.Linear(2, 2), 0.2, {})
-    assert [file.name for file in tmp_path.iterdir()] == ["best.safetensors"]
-    assert Path(path).read_bytes() == before
+def test_a_full_disk_is_an_os_error(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors: Any, path: Path, metadata: Any) -> None:
+        path.write_bytes(b"half of it")
+        raise SafetensorError(
+            f'Error while serializing: I/O error: No space left on device (os error 28) at path "{path}"'
+        )
+
+    monkeypatch.setattr(_checkpoints, "save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        calls()
+    assert caught.value.errno == errno.ENOSPC
+    assert not calls.reports and not list((calls.directory / "checkpoints").iterdir())
 
 
 def test_nothing_is_printed_and_signals_stay(
