@@ -2,7 +2,8 @@
 
 For objectives that take milliseconds, and for a debugger, which cannot follow a trial into another process. What an
 objective prints goes to standard error, because standard output carries the study's data. Nothing guards this process
-from an objective that crashes or never returns: that is what `processes` is for.
+from an objective that crashes, hoards memory or never returns: that is what `processes` is for. What an attempt held is
+not known either, since it shares its process with the study and with the trials before it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from hpo_core import Decision, Driven, Interrupt, Outcome, Report, Trial
 from hpo_core.catalog import Catalog
 from hpo_core.execution import execute
 from hpo_core.plugins import load
-from hpo_local.log import write_traceback
+from hpo_local.log import not_logged, write_traceback
 
 
 class Inline:
@@ -48,5 +49,8 @@ def run_here(trial: Trial, catalog: Catalog, study: Driven) -> Outcome:
         outcome = execute(trial, catalog, send)
     if troubles:  # the study's own, raised inside the objective: no fault of the trial
         raise troubles[0]
-    write_traceback(trial, outcome)
+    try:
+        write_traceback(trial, outcome)
+    except OSError as error:
+        return not_logged(trial, error)
     return outcome

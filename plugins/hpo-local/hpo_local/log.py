@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpo_core import Outcome, Trial
+from hpo_core import Ending, Outcome, Trial
 
 
 def path_of(trial: Trial) -> Path:
@@ -28,12 +29,19 @@ def write_traceback(trial: Trial, outcome: Outcome) -> None:
         log.write(outcome.traceback)
 
 
+def not_logged(trial: Trial, error: OSError) -> Outcome:
+    """What becomes of an attempt whose log cannot be written: a full disk is no fault of the trial."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Outcome(Ending.INTERRUPTED, f"no space left on the disk of {path_of(trial)}")
+    return Outcome(Ending.FAILED, f"cannot write the trial's log: {error}")
+
+
 @contextmanager
 def captured(trial: Trial) -> Iterator[None]:
     """Everything that this process and its children write to descriptors 1 and 2 goes to the trial's log.
 
     By descriptor and not by `sys.stdout`, so that a C library's words and a crash's stack are there too. Raises OSError
-    when the log cannot be opened.
+    when the log cannot be opened, or not be written to the end; the descriptors are put back in any case.
     """
     path_of(trial).parent.mkdir(parents=True, exist_ok=True)
     log = os.open(path_of(trial), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -42,13 +50,17 @@ def captured(trial: Trial) -> Iterator[None]:
         _point_output_at(log, log)
         yield
     finally:
-        _point_output_at(*before)
-        for descriptor in (log, *before):
-            os.close(descriptor)
+        try:
+            _point_output_at(*before)
+        finally:
+            for descriptor in (log, *before):
+                os.close(descriptor)
 
 
 def _point_output_at(out: int, err: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(out, 1)
-    os.dup2(err, 2)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os.dup2(out, 1)
+        os.dup2(err, 2)

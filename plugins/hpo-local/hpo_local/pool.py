@@ -9,31 +9,52 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from typing import Self
 
-from hpo_core import HpoError, PluginError, Trial
+import psutil
+
+from hpo_core import HpoError, PluginError
+from hpo_local.attempt import Attempt, Limits
+from hpo_local.descendants import kill_tree
 from hpo_local.frames import Message, Reader, encode
+from hpo_local.memory import Gauge, Running
 from hpo_local.template import ended
 
-CLOSING = 5.0  # seconds that the template has to kill its workers before it is killed itself
+CLOSING = 10.0  # seconds that the template has to kill its workers before it is killed itself
 
 
 class Worker:
-    """A worker as the driver sees it. `trial` is what it runs, or None."""
+    """A worker as the driver sees it. `attempt` is what it runs, or None.
+
+    `ready` is whether it has begun; `process` is then what to measure, unless it has ended already. `doom` is why it is
+    being killed, `heard` when it last said something.
+    """
 
     def __init__(self, number: int, end: socket.socket) -> None:
         self.number = number
         self.reader = Reader(end)
-        self.trial: Trial | None = None
+        self.attempt: Attempt | None = None
         self.ready = False
+        self.process: psutil.Process | None = None
+        self.doom: str | None = None
+        self.heard = 0.0
 
 
 class Pool:
     """One template and the workers forked from it. Used as a context manager; leaving it ends every process."""
 
-    def __init__(self, objective: str, environment: dict[str, str], startup_timeout: float) -> None:
+    def __init__(
+        self,
+        objective: str,
+        environment: dict[str, str],
+        startup_timeout: float,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
         self.workers: dict[int, Worker] = {}
+        self._limits = limits
+        self._lock = threading.Lock()  # over who runs what, and over what is said to the template
         self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
         self._words = tempfile.TemporaryFile()  # what is printed outside of trials
@@ -53,6 +74,7 @@ class Pool:
             )
         self._reader = Reader(self._control)
         self._selector.register(self._control, selectors.EVENT_READ)
+        self._gauge = Gauge(self._running, self._measured)
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +84,7 @@ class Pool:
 
         Closing the sockets is enough: each of the processes sees it and ends itself, as when the driver is killed.
         """
+        self._gauge.close()
         for worker in self.workers.values():
             worker.reader.end.close()
         self._control.close()
@@ -71,21 +94,55 @@ class Pool:
         except subprocess.TimeoutExpired:
             self._template.kill()
             self._template.wait()
+        for worker in self.workers.values():  # if the template did not come to it
+            if worker.process is not None:
+                kill_tree(worker.process)
         self._words.close()
 
     def fork(self) -> Worker:
         """A new worker. It can be sent to at once and begins when the template has forked it."""
         ours, theirs = socket.socketpair()
         worker = Worker(next(self._numbers), ours)
-        with theirs:
-            request = encode({"worker": worker.number})
-            try:
-                socket.send_fds(self._control, [request], [theirs.fileno()])
-            except ConnectionError:
-                pass  # the template died: `events` says so
+        with theirs, self._lock:
+            self._order({"worker": worker.number}, theirs.fileno())
         self._selector.register(ours, selectors.EVENT_READ, worker)
         self.workers[worker.number] = worker
         return worker
+
+    def assign(self, worker: Worker, attempt: Attempt | None) -> None:
+        """Note what a worker runs from now on."""
+        with self._lock:
+            worker.attempt = attempt
+
+    def kill(self, worker: Worker, attempt: Attempt, reason: str) -> None:
+        """Have a worker killed if it is still at this attempt; `events` tells of its death. Safe in any thread."""
+        with self._lock:
+            if worker.attempt is attempt and worker.doom is None:
+                worker.doom = reason
+                self._order({"kill": worker.number})
+
+    def _order(self, message: Message, *descriptors: int) -> None:
+        try:
+            socket.send_fds(self._control, [encode(message)], descriptors)
+        except ConnectionError:
+            pass  # the template died: `events` says so
+
+    def _running(self) -> list[Running]:
+        """What the gauge is to measure."""
+        return [
+            (worker.process, worker.attempt)
+            for worker in list(self.workers.values())
+            if worker.process is not None and worker.attempt is not None
+        ]
+
+    def _measured(self, attempt: Attempt, held: int) -> None:
+        """Called by the gauge, in its thread: also while the driver waits for its database."""
+        attempt.held(held)
+        reason = self._limits.excess(held)
+        if reason is None:
+            return
+        for worker in list(self.workers.values()):
+            self.kill(worker, attempt, reason)
 
     def send(self, worker: Worker, message: Message) -> None:
         """Say something to a worker; one that has just died does not hear it, and `events` tells of its death."""
@@ -124,7 +181,7 @@ class Pool:
             self._deadline = None
             return []
         worker = self.workers[message["died"]]
-        events = [(worker, said) for said in worker.reader.drain()]  # said before it died
+        events = self._told(worker, worker.reader.drain())  # said before it died
         if worker.reader.end in self._selector.get_map():
             self._selector.unregister(worker.reader.end)
         worker.reader.end.close()
@@ -133,9 +190,25 @@ class Pool:
 
     def _hear(self, worker: Worker) -> list[tuple[Worker, Message]]:
         said = worker.reader.read()
+        worker.heard = time.monotonic()
         if worker.reader.ended:
             self._selector.unregister(worker.reader.end)  # the template will tell how it died
+        return self._told(worker, said)
+
+    def _told(self, worker: Worker, said: list[Message]) -> list[tuple[Worker, Message]]:
+        for message in said:
+            if "ready" in message:
+                worker.ready = True
+                worker.process = self._process(message["ready"])
         return [(worker, message) for message in said]
+
+    def _process(self, pid: int) -> psutil.Process | None:
+        """The worker of this number; None if it has ended, and the number may be another's by now."""
+        try:
+            process = psutil.Process(pid)
+            return process if process.ppid() == self._template.pid else None
+        except psutil.NoSuchProcess:
+            return None
 
     def _template_died(self) -> HpoError:
         try:

@@ -1,28 +1,37 @@
-"""The executor `processes`: trials in warm worker processes on this machine.
-
-One thread drives: it asks, reports, finishes, commits, answers, and waits. What has arrived by the time it looks is
-handled together and made durable with one commit, and only then are workers answered: a worker that trains on after a
-report knows that the report will survive anything that happens to the driver.
-
-A worker that dies costs the trial that it ran, which fails with the reason, and is replaced. One that dies before it
-could run anything costs no trial, but a machine on which that happens again and again cannot run the study.
-"""
+"""The executor `processes`: trials in warm worker processes on this machine."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import deque
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, ByteSize, Field, WithJsonSchema
 
-from hpo_core import Driven, Ending, HpoError, Interrupt, Outcome, Report, Trial
+from hpo_core import Driven, Interrupt
+from hpo_local.attempt import Limits
 from hpo_local.cores import usable_cores
-from hpo_local.frames import Message
-from hpo_local.pool import Pool, Worker
+from hpo_local.drive import Drive
+from hpo_local.pool import Pool
 
-TURN = 0.2  # seconds: how late an interrupt is seen
-EARLY_DEATHS = 3  # workers in a row that died before they were ready
+
+def _positive(size: ByteSize) -> ByteSize:
+    if size == 0:
+        raise ValueError("no trial can run in 0 bytes")
+    return size
+
+
+Size = Annotated[
+    ByteSize,
+    AfterValidator(_positive),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\s*\d*\.?\d+\s*[A-Za-z]*$"},
+            ]
+        }
+    ),
+]
+"""A number of bytes, or one with a unit: `4GB`, `512MiB`."""
 
 
 class Processes:
@@ -41,6 +50,21 @@ class Processes:
             int | None,
             Field(ge=1, description="threads that a worker computes with; null: cores / workers"),
         ] = None,
+        trial_timeout: Annotated[
+            float | None,
+            Field(gt=0, description="seconds that one attempt at a trial may take; null: any"),
+        ] = None,
+        report_timeout: Annotated[
+            float | None,
+            Field(gt=0, description="seconds that a trial may go without a report; null: any"),
+        ] = None,
+        memory: Annotated[
+            Size | None,
+            Field(
+                description="memory that a trial with all that it starts may hold, as 4GB, 512MiB "
+                "or bytes; null: any",
+            ),
+        ] = None,
         startup_timeout: Annotated[
             float, Field(gt=0, description="seconds that importing the objective may take")
         ] = 300.0,
@@ -48,6 +72,7 @@ class Processes:
         cores = usable_cores()
         self.workers = min(cores, 8) if workers == "auto" else workers
         self.threads = threads or max(1, cores // self.workers)
+        self.limits = Limits(trial_timeout, report_timeout, memory)
         self.startup_timeout = startup_timeout
 
     def run(self, study: Driven, interrupt: Interrupt) -> None:
@@ -56,86 +81,9 @@ class Processes:
         if first is None:
             study.commit()
             return
-        with Pool(first.objective, self._environment(), self.startup_timeout) as pool:
-            Drive(study, pool, self.workers, first).run(interrupt)
+        with Pool(first.objective, self._environment(), self.startup_timeout, self.limits) as pool:
+            Drive(study, pool, self.workers, self.limits, first).run(interrupt)
 
     def _environment(self) -> dict[str, str]:
         """What numerical libraries read when they are loaded. More threads than cores makes torch many times slower."""
         return {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-
-
-class Drive:
-    """One run of a study over a pool."""
-
-    def __init__(self, study: Driven, pool: Pool, limit: int, first: Trial) -> None:
-        self._study = study
-        self._pool = pool
-        self._limit = limit
-        self._waiting = deque([first])  # asked for, not running
-        self._dry = False  # `ask` gave None, and no trial has finished since
-        self._answers: list[tuple[Worker, Message]] = []
-        self._early_deaths = 0
-
-    def run(self, interrupt: Interrupt) -> None:
-        """Until nothing runs and nothing is left to start, or the user wants out now."""
-        while not interrupt.now:
-            self._hand_out()
-            self._study.commit()
-            self._answer()
-            if not any(worker.trial for worker in self._pool.workers.values()):
-                return
-            for worker, message in self._pool.events(TURN):
-                self._handle(worker, message)
-
-    def _hand_out(self) -> None:
-        """Give every free worker a trial, and fork workers for more while they may be."""
-        idle = deque(worker for worker in self._pool.workers.values() if worker.trial is None)
-        while (idle or len(self._pool.workers) < self._limit) and (trial := self._next()):
-            worker = idle.popleft() if idle else self._pool.fork()
-            worker.trial = trial
-            self._answers.append((worker, {"trial": trial.to_json()}))
-
-    def _next(self) -> Trial | None:
-        if self._waiting:
-            return self._waiting.popleft()
-        trial = None if self._dry else self._study.ask()
-        self._dry = trial is None
-        return trial
-
-    def _answer(self) -> None:
-        for worker, message in self._answers:
-            self._pool.send(worker, message)
-        self._answers.clear()
-
-    def _handle(self, worker: Worker, message: Message) -> None:
-        trial = worker.trial
-        if "ready" in message:
-            worker.ready = True
-            self._early_deaths = 0
-        elif "died" in message:
-            self._bury(worker, message["died"])
-        elif trial is not None and "report" in message:
-            decision = self._study.report(trial, Report.from_json(message["report"]))
-            self._answers.append((worker, {"decision": dataclasses.asdict(decision)}))
-        elif trial is not None and "outcome" in message:
-            self._finish(worker, trial, Outcome.from_json(message["outcome"]))
-
-    def _finish(self, worker: Worker, trial: Trial, outcome: Outcome) -> None:
-        worker.trial = None
-        self._dry = False
-        self._study.finish(trial, outcome)
-
-    def _bury(self, worker: Worker, how: str) -> None:
-        if worker.trial is None:
-            return
-        if worker.ready:
-            outcome = Outcome(Ending.FAILED, f"worker died: {how}")
-            self._finish(worker, worker.trial, outcome)
-            return
-        self._waiting.append(worker.trial)
-        self._early_deaths += 1
-        if self._early_deaths == EARLY_DEATHS:
-            raise HpoError(
-                f"{EARLY_DEATHS} workers in a row died before they were ready, the last one: {how}"
-                f"{self._pool.last_words()}"
-            )

@@ -28,18 +28,35 @@ def python(
     arguments: Annotated[
         dict[str, Any], Field(description="keyword arguments that the function is called with")
     ] = {},  # noqa: B006  # never changed
+    epochs: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="the last epoch that it reports; handed on as `epochs` if it takes that",
+        ),
+    ] = None,
 ) -> Any:
-    """Call the function with the arguments, and with the run first if its first parameter is called `run` or `trial`.
+    """Call the function with the arguments, and with the `hpo_core.Run` if it has a parameter `run` (or `trial` first).
 
-    The function returns a number, metrics by name, or None after it has reported through the run. Raises HpoError when
-    code is not allowed or the function cannot be found, and whatever the function raises.
+    Trial schedulers that pause trials want to know the last epoch, or they pause there too: say it in `epochs`.
+
+    The function returns a number, metrics by name, or None after it has reported through the run. One that saves its
+    state in `run.checkpoint(step)` and begins with `run.restored` can be paused, cloned, and continued after a crash;
+    one that does not begins anew. Raises HpoError when code is not allowed or the function cannot be found, and
+    whatever the function raises.
     """
     folders = run.trial.code_path
     if folders is None:
         raise HpoError(f"calling {call} is not allowed: run the study with --allow-code")
     with _importing_from(folders):  # while it is called, too: functions import in their bodies
         function = find(call, folders)
-        return function(run, **arguments) if _takes_run(function) else function(**arguments)
+        names = _parameters(function)
+        offered: dict[str, Any] = (
+            {"epochs": epochs} if epochs is not None and "epochs" in names else {}
+        )
+        if "run" in names or names[:1] == ["trial"]:
+            offered["run" if "run" in names else "trial"] = run
+        return function(**{**offered, **arguments})
 
 
 def find(call: str, folders: list[str]) -> Callable[..., Any]:
@@ -63,12 +80,12 @@ def find(call: str, folders: list[str]) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]  # callable() is all that can be known here
 
 
-def _takes_run(function: Callable[..., Any]) -> bool:
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    """The names of a function's parameters; none where Python does not know them."""
     try:
-        first = next(iter(inspect.signature(function).parameters.values()), None)
+        return list(inspect.signature(function).parameters)
     except ValueError:
-        return False  # a builtin without a signature
-    return first is not None and first.name in ("run", "trial")
+        return []  # a builtin without a signature
 
 
 @contextmanager

@@ -8,9 +8,10 @@ Forking is safe here because nothing has been started yet: the template only imp
 threads of its own and must not initialise CUDA, which cannot be used after a fork (importing torch does not).
 
 Run by `hpo_local.pool` as `python -P -m hpo_local.template DESCRIPTOR OBJECTIVE`. Over the control socket it takes
-`{"worker": id}`, each with the descriptor of the worker's end of a socket, and says `{"ready": true}` or
-`{"broken": why}` when it has imported, and `{"died": id, "how": "killed by SIGKILL"}` for each worker that ends.
-When the control socket ends, so do the workers, everything they started, and the template.
+`{"worker": id}`, each with the descriptor of the worker's end of a socket, and `{"kill": id}`. It says
+`{"ready": true}` or `{"broken": why}` when it has imported, and `{"died": id, "how": "killed by SIGKILL"}` for each
+worker that has ended, when everything that this worker had started has ended too. When the control socket ends, so do
+the workers, everything they started, and the template.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+import psutil
+
 from hpo_core import PluginError
 from hpo_core.catalog import Catalog
 from hpo_core.plugins import load
+from hpo_local.descendants import adopt_orphans, kill_children
 from hpo_local.frames import Reader, encode
 from hpo_local.worker import serve
 
@@ -46,6 +50,7 @@ def main() -> None:
         return
     # Python 3.12 warns of forking beside threads; OpenBLAS has some when it may, and stops them itself around a fork
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+    adopt_orphans()
     gc.collect()
     gc.freeze()  # the collector then leaves the shared pages alone
     control.sendall(encode({"ready": True}))
@@ -100,6 +105,10 @@ class Template:
         self._reader = Reader(control)
         self._catalog = catalog
         self._workers: dict[int, int] = {}  # pid -> the driver's id
+        self._ends: list[
+            int
+        ] = []  # descriptors that came with a message of which a part is still to come
+        self._imported = {child.pid for child in psutil.Process().children()}  # what imports began
         self._wake, self._alarm = os.pipe()
         for descriptor in (self._wake, self._alarm):
             os.set_blocking(descriptor, False)
@@ -123,14 +132,18 @@ class Template:
         finally:
             for pid in self._workers:
                 kill_group(pid)
-                os.waitpid(pid, 0)
+            kill_children()
         os._exit(0)  # torch takes seconds to tidy up what the end of the process frees anyway
 
     def _obey(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(self._control, 1 << 10, 1)
         self._reader.ended = not data
+        self._ends += descriptors
         for message in self._reader.cut(data):
-            self._fork(message["worker"], socket.socket(fileno=descriptors.pop()))
+            if "worker" in message:
+                self._fork(message["worker"], socket.socket(fileno=self._ends.pop(0)))
+            else:
+                self._kill(message["kill"])
 
     def _fork(self, worker: int, end: socket.socket) -> None:
         pid = os.fork()
@@ -138,6 +151,12 @@ class Template:
             self._become_worker(end)
         self._workers[pid] = worker
         end.close()
+
+    def _kill(self, worker: int) -> None:
+        """Kill a worker, if it has not died by itself; `_bury` sees to what it leaves."""
+        for pid, number in self._workers.items():
+            if number == worker:
+                kill_group(pid)
 
     def _become_worker(self, end: socket.socket) -> NoReturn:
         try:
@@ -160,10 +179,12 @@ class Template:
             # not reaped yet, so its number cannot have been given to another process
             kill_group(info.si_pid)
             os.waitpid(info.si_pid, 0)
+            self._imported.discard(info.si_pid)
             worker = self._workers.pop(info.si_pid, None)
             exited = info.si_code == os.CLD_EXITED
             how = ended(info.si_status if exited else -info.si_status)
-            if worker is not None:  # an import may have left a child of its own
+            kill_children(spared=self._workers.keys() | self._imported)
+            if worker is not None:  # otherwise an orphan, or a child of an import
                 self._control.sendall(encode({"died": worker, "how": how}))
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
+from hpo_local.attempt import Attempt, Limits, in_words
 from hpo_local.cores import usable_cores
 from hpo_local.frames import Reader, encode
+from hpo_local.log import captured
 from hpo_local.template import ended
+
+from hpo_core.testing.execution import make_trials
 
 
 def test_a_message_cut_anywhere_arrives_whole() -> None:
@@ -50,6 +56,59 @@ def test_a_reader_tells_the_end_and_drops_half_a_message() -> None:
 )
 def test_an_ending_in_words(code: int, words: str) -> None:
     assert ended(code) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(1_300_000_000, "1.3 GB"), (250_400_000, "250 MB"), (5_000_000, "5 MB")]
+)
+def test_bytes_in_words(size: int, words: str) -> None:
+    assert in_words(size) == words
+
+
+def make_attempt(tmp_path: Path) -> Attempt:
+    return Attempt(make_trials(tmp_path, 1, "any")[0])
+
+
+def test_the_clock_of_an_attempt_stands_while_it_waits_for_the_driver(tmp_path: Path) -> None:
+    attempt = make_attempt(tmp_path)
+    limits = Limits(trial_timeout=10.0, report_timeout=5.0)
+    assert attempt.overdue(1e6, limits) is None, "it has not begun"
+    attempt.go(100.0)
+    assert attempt.overdue(105.0, limits) is None
+    assert attempt.overdue(105.5, limits) == "no report for 5.5 s (report_timeout)"
+    attempt.reported(seconds=4.0)
+    assert attempt.overdue(1e6, limits) is None, "it waits for a decision"
+    attempt.go(200.0)
+    attempt.reported(seconds=4.0)
+    attempt.go(300.0)
+    assert attempt.overdue(302.0, limits) is None
+    assert attempt.overdue(303.0, limits) == "ran for 11 s (trial_timeout)"
+    assert attempt.overdue(1e6, Limits()) is None
+    attempt.reported(seconds=3.0)
+    assert attempt.overdue(303.0, limits) == "ran for 11 s (trial_timeout)", "it is heard too often"
+
+
+def test_the_peak_is_the_most_that_was_seen(tmp_path: Path) -> None:
+    attempt = make_attempt(tmp_path)
+    attempt.held(None)
+    assert attempt.peak is None
+    for size in (5, 7, 6, None):
+        attempt.held(size)
+    assert attempt.peak == 7
+
+
+def test_output_is_put_back_when_the_log_is_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [trial] = make_trials(tmp_path, 1, "any")
+    Path(trial.directory).mkdir()
+    Path(trial.directory, "log.txt").symlink_to("/dev/full")
+    before = os.fstat(1)
+    with open(1, "w", closefd=False) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(OSError, match="No space left"), captured(trial):
+            print("a word", end="")
+        assert os.path.samestat(os.fstat(1), before)
 
 
 def test_the_container_s_quota_limits_the_cores(tmp_path: Path) -> None:

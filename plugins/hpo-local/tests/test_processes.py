@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,17 +13,31 @@ from pathlib import Path
 import pytest
 from hpo_local.pool import Pool
 from hpo_local.processes import Processes
+from pydantic import ValidationError
 
 from hpo_core import CONTINUE, Decision, Ending, Executor, HpoError, PluginError, Report, Trial
+from hpo_core.options import options_of
 from hpo_core.testing.distributions import use_distributions, write_distribution
-from hpo_core.testing.execution import ExecutorContract, ScriptedStudy, Switch, make_trials
+from hpo_core.testing.execution import (
+    ExecutorContract,
+    ScriptedStudy,
+    Switch,
+    again_after,
+    make_trials,
+    pause_at,
+)
 from hpo_core.testing.processes import mark_environment, marked, wait_until_gone
 
 DEADLY = '''
-import ctypes, os, signal, subprocess, sys, time
+import ctypes, os, signal, subprocess, sys, threading, time
 from typing import Annotated
 from pydantic import Field
 from hpo_core import hookimpl
+
+
+def hide():
+    """Starts a process in a session of its own, whose parent ends at once."""
+    subprocess.run(["sh", "-c", "sleep 600 &"], start_new_session=True, check=True)
 
 
 def dies(run, *, how: Annotated[str, Field(description="how")]):
@@ -38,14 +53,14 @@ def dies(run, *, how: Annotated[str, Field(description="how")]):
     if how == "crash":
         ctypes.string_at(0)
     if how == "orphan":
-        subprocess.Popen(["sleep", "600"])
+        hide()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def sleeps(run):
-    """Starts a grandchild and never ends."""
-    child = subprocess.Popen(["sleep", "600"])
-    run.report(1, {"score": 1.0, "pid": os.getpid(), "child": child.pid})
+    """Hides a grandchild and never ends."""
+    hide()
+    run.report(1, {"score": 1.0, "pid": os.getpid()})
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(600)
 
@@ -62,6 +77,12 @@ def waits(run):
     return {"score": 1.0, "begin": begin, "end": time.monotonic(), "pid": os.getpid()}
 
 
+def recites(run):
+    """Says after a while more than fits into one read."""
+    time.sleep(0.2 + 0.3 * run.trial.number)
+    run.report(1, {"score": 1.0} | {f"metric {index}": 0.0 for index in range(5000)})
+
+
 def talks(run):
     """Says more than fits into one read, and is dead when it is heard."""
     run.report(1, {"score": 1.0} | {f"metric {index}": 0.0 for index in range(5000)})
@@ -76,6 +97,69 @@ def imports_slowly(run):
     return 1.0
 
 
+def hangs(run):
+    """Reports, and never again at its first attempt."""
+    run.report(1, {"score": 1.0})
+    time.sleep(600 if run.trial.attempt == 1 else 0)
+
+
+def dawdles(run):
+    """Reports for ever at its first attempt."""
+    for step in range(1, 3 if run.trial.attempt > 1 else 1_000_000):
+        time.sleep(0.05)
+        run.report(step, {"score": 1.0})
+
+
+GROW = "import time; hoard = []\\nfor _ in range(60): hoard.append(b'x' * 10_000_000); time.sleep(0.05)"
+
+
+def hoards(run, *, where: Annotated[str, Field(description="whose memory")]):
+    """Takes 600 MB in 3 s at its first attempt."""
+    run.report(1, {"score": 1.0})
+    if run.trial.attempt > 1:
+        return
+    if where == "itself":
+        exec(GROW, {})
+    else:
+        subprocess.run([sys.executable, "-c", GROW], start_new_session=True)
+
+
+def holds(run):
+    """Much memory in trial 0, and little in the others."""
+    held = b"x" * (200_000_000 if run.trial.number == 0 else 1)
+    time.sleep(1.5 if run.trial.number == 0 else 0.2)
+    return {"score": float(len(held) > 0), "pid": os.getpid()}
+
+
+def haunts(run):
+    """Trial 0 leaves a thread behind, which reports when trial 1 runs."""
+    def later():
+        time.sleep(0.2)
+        run.report(2, {"score": 99.0})
+
+    run.report(1, {"score": 1.0, "pid": os.getpid()})
+    if run.trial.number == 0:
+        threading.Thread(target=later, daemon=True).start()
+        return
+    time.sleep(0.5)
+    run.report(2, {"score": 2.0, "pid": os.getpid()})
+
+
+def prints(run):
+    print("a word")
+    return 1.0
+
+
+def whispers(run):
+    """What it prints is found to have no place when it has ended."""
+    print("a word", end="")
+    return 1.0
+
+
+def fails(run):
+    raise ValueError("its own fault")
+
+
 tells.preload = ("wave",)
 cannot.preload = ("hpo_no_such_module",)
 imports_slowly.preload = ("hpo_deadly_slow",)
@@ -83,15 +167,27 @@ imports_slowly.preload = ("hpo_deadly_slow",)
 
 @hookimpl
 def register_objectives(register):
-    for objective in (dies, sleeps, tells, talks, waits, cannot, imports_slowly):
+    for objective in (dies, sleeps, tells, talks, waits, cannot, imports_slowly,
+                      hangs, dawdles, hoards, recites, holds, haunts, prints, fails, whispers):
         register(objective.__name__.replace("_", "-"), objective)
 '''
+
+
+KILLED = "its worker was killed by SIGKILL (the kernel's out-of-memory killer, or somebody)"
 
 
 class TestProcesses(ExecutorContract):
     @pytest.fixture
     def executor(self) -> Executor:
         return Processes(workers=2, threads=1)
+
+    def test_a_paused_trial_leaves_a_warm_worker(self, tmp_path: Path) -> None:
+        study = ScriptedStudy(make_trials(tmp_path, 2, "contract-adds"), pause_at(2))
+        study.again = lambda trial, outcome: again_after(study, Ending.PAUSED, trial, outcome)
+        Processes(workers=1, threads=1).run(study, Switch())
+        assert len(study.attempts) == 4
+        pids = {report.metrics["pid"] for reports in study.reports.values() for report in reports}
+        assert len(pids) == 1
 
 
 @pytest.fixture
@@ -114,17 +210,17 @@ def run(trials: list[Trial], workers: int = 1) -> ScriptedStudy:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("kill", "worker died: killed by SIGKILL"),
-        ("exit", "worker died: exit code 3"),
-        ("crash", "worker died: killed by SIGSEGV"),
-        ("orphan", "worker died: killed by SIGKILL"),
+        ("kill", KILLED),
+        ("exit", "its worker ended with exit code 3"),
+        ("crash", "its worker was killed by SIGSEGV"),
+        ("orphan", KILLED),
     ],
 )
-def test_a_worker_that_dies_fails_its_trial_and_is_replaced(
+def test_a_worker_that_dies_loses_its_attempt_and_is_replaced(
     tmp_path: Path, mark: str, how: str, reason: str
 ) -> None:
     study = run(make_trials(tmp_path, 3, "dies", how=how))
-    assert study.endings == [Ending.FAILED, Ending.COMPLETED, Ending.COMPLETED]
+    assert study.endings == [Ending.LOST, Ending.COMPLETED, Ending.COMPLETED]
     assert study.outcomes[0].reason == reason
     pids = [study.reports[number][0].metrics["pid"] for number in range(3)]
     assert pids[0] != pids[1] == pids[2]
@@ -134,8 +230,14 @@ def test_a_worker_that_dies_fails_its_trial_and_is_replaced(
     assert not wait_until_gone(mark)
 
 
-def test_a_worker_killed_from_outside_fails_its_trial(tmp_path: Path, mark: str) -> None:
+def test_a_worker_killed_from_outside_takes_all_that_it_started_along(
+    tmp_path: Path, mark: str
+) -> None:
+    """The grandchild in a session of its own is gone before the next worker begins."""
+    hidden: list[int] = []
+
     def kill_the_first(trial: Trial, report: Report) -> Decision:
+        hidden.append(sum(one.name() == "sleep" for one in marked(mark)))
         if trial.number == 0:
             os.kill(int(report.metrics["pid"]), signal.SIGKILL)
         return CONTINUE
@@ -143,8 +245,10 @@ def test_a_worker_killed_from_outside_fails_its_trial(tmp_path: Path, mark: str)
     study = ScriptedStudy(make_trials(tmp_path, 1, "sleeps"), kill_the_first)
     study.trials += make_trials(tmp_path, 2, "waits")[1:]
     Processes(workers=1, threads=1).run(study, Switch())
-    assert study.endings == [Ending.FAILED, Ending.COMPLETED]
-    assert not wait_until_gone(mark), "the dead worker's grandchild lives on"
+    assert study.endings == [Ending.LOST, Ending.COMPLETED]
+    assert study.outcomes[0].reason == KILLED
+    assert hidden == [1, 0]
+    assert not wait_until_gone(mark)
 
 
 def test_two_workers_run_at_once_and_stay(tmp_path: Path, mark: str) -> None:
@@ -187,7 +291,7 @@ def test_what_a_worker_said_before_it_died_is_heard(tmp_path: Path, mark: str) -
     [trial] = make_trials(tmp_path, 1, "talks")
     with Pool("talks", {}, startup_timeout=60) as pool:
         worker = pool.fork()
-        pool.send(worker, {"trial": trial.to_json()})
+        pool.send(worker, {"trial": trial.to_json(), "turn": 0})
         pool.send(worker, {"decision": {"verdict": "continue", "reason": ""}})
         while not marked(mark):  # the template
             time.sleep(0.02)
@@ -309,6 +413,108 @@ def test_workers_die_when_driver_and_template_are_killed(tmp_path: Path, mark: s
         Processes(workers=2, threads=1).run(study, Switch())
     assert not study.outcomes
     assert not wait_until_gone(mark)
+
+
+# ---- limits ----
+
+
+def run_limited(trials: list[Trial], **limits: float) -> ScriptedStudy:
+    """Every lost attempt is repeated once."""
+    study = ScriptedStudy(trials)
+    study.again = lambda trial, outcome: again_after(study, Ending.LOST, trial, outcome)
+    Processes(workers=1, threads=1, **limits).run(study, Switch())  # type: ignore[arg-type]  # one number each
+    return study
+
+
+@pytest.mark.parametrize(
+    ("objective", "limits", "reason"),
+    [
+        ("hangs", {"report_timeout": 0.4}, r"no report for 0\.\d+ s \(report_timeout\)"),
+        ("dawdles", {"trial_timeout": 0.4}, r"ran for 0\.\d+ s \(trial_timeout\)"),
+    ],
+)
+def test_an_attempt_that_takes_too_long_is_lost(
+    tmp_path: Path, mark: str, objective: str, limits: dict[str, float], reason: str
+) -> None:
+    study = run_limited(make_trials(tmp_path, 1, objective), **limits)
+    assert study.attempts[0, 1].ending == Ending.LOST
+    assert re.fullmatch(reason, study.attempts[0, 1].reason)
+    assert study.attempts[0, 2].ending == Ending.COMPLETED
+
+
+@pytest.mark.parametrize("where", ["itself", "child"])
+def test_an_attempt_that_holds_too_much_is_lost(tmp_path: Path, mark: str, where: str) -> None:
+    study = run_limited(make_trials(tmp_path, 1, "hoards", where=where), memory=200_000_000)
+    lost = study.attempts[0, 1]
+    assert lost.ending == Ending.LOST
+    assert re.fullmatch(r"exceeded memory: [234]\d\d MB of 200 MB", lost.reason)
+    assert lost.peak_memory is not None and 200e6 < lost.peak_memory < 500e6
+    assert study.attempts[0, 2].ending == Ending.COMPLETED
+
+
+def test_the_peak_is_the_attempt_s_and_not_the_worker_s(tmp_path: Path, mark: str) -> None:
+    study = run(make_trials(tmp_path, 2, "holds"))
+    assert study.reports[0][0].metrics["pid"] == study.reports[1][0].metrics["pid"]
+    much, little = (study.outcomes[number].peak_memory for number in (0, 1))
+    assert much is not None and little is not None
+    assert much > 200_000_000 > little > 1_000_000
+
+
+def test_a_trial_is_not_charged_for_a_slow_study(tmp_path: Path, mark: str) -> None:
+    """Trial 1 reports while the driver is busy for longer than the trial may be silent."""
+
+    def think(trial: Trial, report: Report) -> Decision:
+        time.sleep(1.2 if trial.number == 0 else 0.0)
+        return CONTINUE
+
+    study = ScriptedStudy(make_trials(tmp_path, 2, "recites"), think)
+    Processes(workers=2, threads=1, report_timeout=0.8, trial_timeout=0.8).run(study, Switch())
+    assert study.endings == [Ending.COMPLETED] * 2
+
+
+def test_what_an_ended_attempt_says_is_nobody_s(tmp_path: Path, mark: str) -> None:
+    study = run(make_trials(tmp_path, 2, "haunts"))
+    assert study.endings == [Ending.COMPLETED] * 2
+    said = {n: [report.metrics["score"] for report in study.reports[n]] for n in (0, 1)}
+    assert said == {0: [1.0], 1: [1.0, 2.0]}
+    assert study.reports[0][0].metrics["pid"] == study.reports[1][0].metrics["pid"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "ending"),
+    [
+        ("prints", Ending.INTERRUPTED),
+        ("fails", Ending.INTERRUPTED),
+        ("whispers", Ending.COMPLETED),
+    ],
+)
+def test_a_full_disk_is_no_fault_of_a_trial(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch, objective: str, ending: Ending
+) -> None:
+    """The log of trial 0 is on a full disk; its worker serves the next trial."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    trials = make_trials(tmp_path, 1, objective) + make_trials(tmp_path, 2, "prints")[1:]
+    log = Path(trials[0].directory, "log.txt")
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+    study = run(trials)
+    assert study.endings == [ending, Ending.COMPLETED]
+    if ending is Ending.INTERRUPTED:
+        assert study.outcomes[0].reason == f"no space left on the disk of {log}"
+    assert Path(trials[1].directory, "log.txt").read_text() == "a word\n"
+
+
+def test_limits_are_checked_and_described() -> None:
+    declared = options_of(Processes)
+    assert declared["memory"].value("1.5GB") == 1_500_000_000
+    assert declared["memory"].value("512MiB") == 512 * 2**20
+    assert declared["memory"].value(10**9) == 10**9
+    for name in ("memory", "trial_timeout", "report_timeout"):
+        assert declared[name].value(None) is None and declared[name].description
+        with pytest.raises(ValidationError):
+            declared[name].value(0)
+    with pytest.raises(ValidationError):
+        declared["memory"].value("4 gigs")
 
 
 def test_defaults_share_the_cores() -> None:

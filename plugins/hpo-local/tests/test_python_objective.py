@@ -11,7 +11,7 @@ import pytest
 from hpo_local.inline import Inline
 
 from hpo_core import Ending
-from hpo_core.testing.execution import ScriptedStudy, Switch, make_trials
+from hpo_core.testing.execution import ScriptedStudy, Switch, again_after, make_trials, pause_at
 
 MODULE = """
 import my_tuned_neighbour
@@ -28,6 +28,16 @@ def reporting(trial, x):
     for step in (1, 2):
         trial.report(step, {"score": x * step})
 def running(run, *, x): return x + run.trial.number
+def last(x, run=None): return x + run.trial.number
+def own(x, *, run): return x if run == "mine" else None
+def saving(run, steps):
+    first = 1 if run.restored is None else run.restored.step + 1
+    for step in range(first, steps + 1):
+        with run.checkpoint(step) as folder:
+            (folder / "state").write_text(str(step))
+        if run.report(step, {"score": float(first)}).stop:
+            return
+def counted(x, epochs=1): return x * epochs
 def lazy(x):
     import my_tuned_late
     return my_tuned_late.VALUE * x
@@ -64,6 +74,7 @@ def call(code: Path, function: str, *, allowed: bool = True, **arguments: Any) -
         ("several", [3.0]),
         ("reporting", [3.0, 6.0]),
         ("running", [3.0]),
+        ("last", [3.0]),
         ("lazy", [30.0]),
         ("Nested.inner", [4.0]),
     ],
@@ -72,6 +83,37 @@ def test_a_function_is_called(code: Path, function: str, scores: list[float]) ->
     study = call(code, f"my_tuned:{function}", x=3.0)
     assert study.endings == [Ending.COMPLETED], study.outcomes
     assert [report.metrics["score"] for report in study.reports[0]] == scores
+
+
+def test_an_argument_may_be_called_run(code: Path) -> None:
+    study = call(code, "my_tuned:own", x=3.0, run="mine")
+    assert [report.metrics["score"] for report in study.reports[0]] == [3.0]
+
+
+@pytest.mark.parametrize(("function", "score"), [("counted", 12.0), ("plain", 3.0)])
+def test_the_last_epoch_is_known_to_schedulers_and_to_functions_that_ask(
+    code: Path, function: str, score: float
+) -> None:
+    config = {"call": f"my_tuned:{function}", "arguments": {"x": 3.0}, "epochs": 4}
+    trials = make_trials(code, 1, "python", code_path=[str(code)], **config)
+    study = ScriptedStudy(trials)
+    Inline().run(study, Switch())
+    assert trials[0].epochs == 4
+    assert [report.metrics["score"] for report in study.reports[0]] == [score]
+
+
+def test_a_function_is_paused_and_resumed(code: Path) -> None:
+    config = {"call": "my_tuned:saving", "arguments": {"steps": 3}}
+    study = ScriptedStudy(make_trials(code, 1, "python", code_path=[str(code)], **config))
+    study.decide = pause_at(2)
+    study.again = lambda trial, outcome: again_after(study, Ending.PAUSED, trial, outcome)
+    Inline().run(study, Switch())
+    assert study.attempts[0, 1].ending == Ending.PAUSED
+    assert [(report.step, report.metrics["score"]) for report in study.reports[0]] == [
+        (1, 1.0),
+        (2, 1.0),
+        (3, 3.0),
+    ]
 
 
 @pytest.mark.parametrize(
