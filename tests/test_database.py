@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from postgres import Postgres
 from sqlalchemy import text
 
 from hpo_core.errors import StorageError
-from hpo_core.storage import database, studies, tables
+from hpo_core.storage import database, leases, studies, tables
 
 
 @pytest.fixture
 def storage(tmp_path: Path, empty_database: Path) -> str:
-    """The address of a database without studies."""
+    """The address of a SQLite database without studies."""
     shutil.copy(empty_database, tmp_path / "hpo.db")
     return f"sqlite:///{tmp_path}/hpo.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def absent(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database in which nothing is yet, of either kind in turn."""
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.create()
+    return f"sqlite:///{tmp_path}/absent.db"
 
 
 def pragma(engine: sqlalchemy.Engine, name: str) -> Any:
@@ -51,18 +65,80 @@ def test_sqlite_is_opened_for_many_readers_and_one_writer(storage: str) -> None:
     assert pragma(engine, "busy_timeout") == database.BUSY_SECONDS * 1000
 
 
-def test_what_the_migrations_make_is_what_the_tables_declare(storage: str) -> None:
+def test_what_the_migrations_make_is_what_the_tables_declare(absent: str) -> None:
     def ours(_: Any, name: str | None, kind: str, *__: Any) -> bool:
         return kind != "table" or (
             (name or "").startswith("hpo_") and name != database.VERSION_TABLE
         )
 
-    with database.open_or_create(storage).connect() as connection:
+    engine = database.open_or_create(absent)
+    with engine.connect() as connection:
         options = {"compare_type": True, "include_object": ours}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, tables.hpo_metadata) == []
         connection.execute(text("ALTER TABLE hpo_studies DROP COLUMN extra"))  # it would be seen
         assert compare_metadata(context, tables.hpo_metadata) != []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0001"])
+def test_an_older_database_is_brought_up_to_date(
+    absent: str, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, revision))
+    engine = database.open_or_create(absent)
+    columns = "study_id, identity, target, extra, directory"
+    identity = '{"metric": {"name": "a", "goal": "minimize"}}'
+    with database.connect(engine) as connection:
+        assert database._version(connection) == revision
+        connection.execute(text("INSERT INTO studies (study_id, study_name) VALUES (7, 'old')"))
+        row = f"(7, '{identity}', 3, 1, 'runs/old')"
+        connection.execute(text(f"INSERT INTO hpo_studies ({columns}) VALUES {row}"))
+    engine.dispose()
+    monkeypatch.undo()
+    engine = database.open_or_create(absent)
+    (old,) = studies.all_studies(engine)
+    assert (old.name, old.target, old.extra, old.directory) == ("old", 3, 1, "runs/old")
+    studies.set_budget(engine, 7, None, 0)
+    found = studies.find(engine, "old")
+    assert found is not None and found.target is None
+    leases.take(engine, 7, "old").release()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_server_or_a_database_that_is_not_there(postgres: Postgres, existing: bool) -> None:
+    assert 'database "none" does not exist' in refused(postgres.url("none"), existing=existing)
+    said = refused("postgresql+psycopg://hpo@/x?host=/nowhere", existing=existing)
+    assert "No such file or directory" in said
+
+
+def test_a_database_of_postgresql_without_studies(postgres: Postgres) -> None:
+    assert "holds no studies of hpo" in refused(postgres.create(), existing=True)
+
+
+def test_drivers_that_open_a_new_database_at_once(absent: str) -> None:
+    """Each finds or makes what the others make at the same time."""
+    code = (
+        "import sys; from hpo_core.storage import database, studies; "
+        "import optuna, alembic.command; print('ready', flush=True); sys.stdin.readline();"
+        "print(studies.all_studies(database.open_or_create(sys.argv[1])))"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, absent]
+    pipe = subprocess.PIPE
+    started = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)
+    ]
+    for process in started:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60) for process in started]
+    assert [out for out, _ in said] == ["[]\n"] * 2, said
 
 
 def test_the_head_that_is_compared_first_is_the_newest_migration() -> None:
@@ -95,6 +171,35 @@ def test_a_database_left_half_migrated_is_completed(tmp_path: Path) -> None:
     storage = f"sqlite:///{path}"
     optuna.create_study(storage=storage)  # killed after Optuna's tables, before ours
     assert studies.all_studies(database.open_or_create(storage)) == []
+
+
+def test_a_kill_in_a_migration_leaves_what_can_be_completed(absent: str) -> None:
+    kills = 0
+    for statement in range(0, 200, 7):
+        child = os.fork()
+        if child == 0:
+            try:
+                _kill_at(statement)
+                database.open_or_create(absent)
+            finally:
+                os._exit(0)
+        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        kills += killed
+        if not killed:
+            break
+    assert kills > 3
+    engine = database.open_or_create(absent)
+    assert studies.all_studies(engine) == []
+    engine.dispose()
+
+
+def _kill_at(statement: int) -> None:
+    left = iter(range(statement, -1, -1))
+
+    @sqlalchemy.event.listens_for(sqlalchemy.Engine, "before_cursor_execute")
+    def _(*_: Any) -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_reference_in_an_address_is_resolved(

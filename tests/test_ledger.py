@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import signal
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,13 +46,6 @@ class TestMirrorStorage(StorageTestCase):
 
 
 @pytest.fixture
-def storage(tmp_path: Path, empty_database: Path) -> str:
-    """The address of a database without studies."""
-    shutil.copy(empty_database, tmp_path / "hpo.db")
-    return f"sqlite:///{tmp_path}/hpo.db"
-
-
-@pytest.fixture
 def engine(storage: str) -> Iterator[Engine]:
     engine = database.open_or_create(storage)
     yield engine
@@ -75,10 +66,10 @@ def open_study(
     """Open or create a study as the runner does."""
     engine = database.open_or_create(spec.storage)
     record = studies.find(engine, spec.study) or studies.create(
-        engine, spec.study, spec.goal, spec.identity(), spec.trials, "runs"
+        engine, spec.study, spec.goal, spec.identity(), spec.budget.trials, "runs"
     )
     ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
-    return Study(spec, spec.trials, ledger, catalog, observers=observers)
+    return Study(spec, spec.budget, ledger, catalog, observers=observers)
 
 
 def drive(study: Study, catalog: Catalog) -> None:
@@ -243,6 +234,53 @@ def test_metrics_that_are_not_finite_are_null_in_the_long_table(engine: Engine) 
     }
 
 
+SPACE: dict[str, BaseDistribution] = {
+    "lr": FloatDistribution(1e-3, 1.0, log=True),
+    "kind": CategoricalDistribution(("a", "b")),
+}
+
+
+def test_a_trial_that_no_sampler_proposed_is_stored_like_any(engine: Engine, storage: str) -> None:
+    ledger = open_ledger(engine)
+    trial_id = ledger.add_trial({"lr": 0.5, "kind": "b"}, SPACE, {"note": 1})
+    assert ledger.mirror.get_trial(trial_id).state is TrialState.RUNNING
+    ledger.mirror.set_trial_user_attr(trial_id, "attempt", 1)
+    ledger.commit()
+    (read,) = optuna.load_study(study_name="s", storage=storage).trials
+    assert facts(read) == facts(ledger.trials()[0])
+    assert (read.params, read.system_attrs) == ({"lr": 0.5, "kind": "b"}, {"note": 1})
+
+
+def test_a_ledger_without_a_database_keeps_its_events() -> None:
+    ledger = Ledger(None, 1, "s", "maximize", "accuracy")
+    fill(ledger)
+    told = ledger.record("one"), ledger.record("two", 3, x=1)
+    assert list(ledger.events()) == []
+    assert ledger.commit() == list(told)
+    assert ledger.commit() == []
+    assert list(ledger.events()) == list(told)
+    assert len(ledger.trials()) == 8
+
+
+def test_a_sampler_sees_what_it_is_shown_and_ask_finds_the_queue(engine: Engine) -> None:
+    ledger = open_ledger(engine)
+    study, mirror = ledger.study, ledger.mirror
+    waiting = study.ask()  # paused: it has had an attempt
+    mirror.set_trial_user_attr(waiting._trial_id, "attempt", 1)
+    mirror.set_trial_state_values(waiting._trial_id, TrialState.WAITING)
+    study.enqueue_trial({"lr": 0.25})
+    known = optuna.create_trial(params={"lr": 0.1}, distributions={"lr": SPACE["lr"]}, value=1.0)
+    mirror.shown = [known]
+    assert study.get_trials(deepcopy=False) == [known]
+    assert study.get_trials(deepcopy=False)[0] is known and study.get_trials()[0] is not known
+    assert study.get_trials(states=(TrialState.RUNNING,)) == []
+    first, second = study.ask(), study.ask()
+    assert first.suggest_float("lr", 1e-3, 1.0, log=True) == 0.25  # the one enqueued
+    assert (first.number, second.number) == (1, 2)  # and never the one that is paused
+    mirror.shown = None
+    assert len(study.trials) == 3
+
+
 def test_two_studies_in_a_database_do_not_mix(make_spec: MakeSpec, catalog: Catalog) -> None:
     one = make_spec(trials=3)
     two = make_spec(trials=2, **{"study: bowl": "study: other"})
@@ -310,7 +348,7 @@ def refuse(spec: StudySpec) -> None:
     run_sql(
         spec,
         "CREATE TRIGGER refuse BEFORE INSERT ON hpo_metrics "
-        "BEGIN SELECT RAISE(ABORT, 'no room on the disk'); END",
+        "BEGIN SELECT RAISE(ABORT, 'not in the mood'); END",
     )
 
 
@@ -330,7 +368,7 @@ def test_a_refused_commit_loses_nothing_and_can_be_said_again(
     assert trial is not None
     study.report(trial, Report(1, {"loss": 2.0, "other": 1.0}))
     for _ in range(2):
-        with pytest.raises(StorageError, match="no room on the disk"):
+        with pytest.raises(StorageError, match="not in the mood"):
             study.commit()
     assert optuna.load_study(study_name="bowl", storage=spec.storage).trials == []
     assert told == []
@@ -342,26 +380,6 @@ def test_a_refused_commit_loses_nothing_and_can_be_said_again(
     assert second.state is TrialState.COMPLETE
     assert [event.seq for event in told] == list(range(len(told)))
     assert list(study._ledger.events()) == told
-
-
-def test_a_locked_database_is_a_storage_error_that_passes(
-    make_spec: MakeSpec, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
-    spec = make_spec(trials=1)
-    study = open_study(spec, catalog)
-    other = sqlite3.connect(tmp_path / "hpo.db")
-    other.execute("BEGIN IMMEDIATE")
-    trial = study.ask()
-    assert trial is not None
-    study.report(trial, Report(1, {"loss": 2.0}))
-    with pytest.raises(StorageError, match="database is locked"):
-        study.finish(trial, Outcome(Ending.COMPLETED))
-    other.rollback()
-    other.close()
-    study.commit()
-    (stored,) = optuna.load_study(study_name="bowl", storage=spec.storage).trials
-    assert stored.value == 2.0 and study.done
 
 
 # ---- kills ----

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from hpo_core.errors import StorageError
+from hpo_core.errors import DiskFullError, OutageError, StorageError
 from hpo_core.references import resolve
+from hpo_core.storage import outages
 
 BUSY_SECONDS = 30
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration in storage/migrations/versions: compared before alembic, which is slow to import, is needed."""
 
 VERSION_TABLE = "hpo_alembic_version"  # `alembic_version` is Optuna's
@@ -79,11 +81,28 @@ def open_or_create(storage: str) -> Engine:
     with connect(engine) as connection:
         _refuse_newer(connection, storage)
         current = _version(connection) == HEAD
-    if not current:  # Optuna's tables come first, so current side tables mean that they are there
-        _create_optuna_tables(storage)
-        with connect(engine) as connection:
-            _migrate(connection)
+    if not current:
+        _create(engine, storage)
     return engine
+
+
+def _create(engine: Engine, storage: str) -> None:
+    """Make or complete the tables, one process at a time; a kill in the middle leaves what the next call completes.
+
+    Optuna's tables come first, so current side tables mean that they are there.
+    """
+    with connect(engine) as connection:
+        if connection.dialect.name == "sqlite":
+            _create_optuna_tables(storage)
+            # without it SQLite would commit each step of a migration by itself
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
+            _create_optuna_tables(storage)
+        _migrate(connection)
+
+
+_MIGRATING = 0x68706F  # any number that others do not lock
 
 
 class connect:  # reads as a verb: with connect(engine) as connection
@@ -110,10 +129,14 @@ class connect:  # reads as a verb: with connect(engine) as connection
 
 
 def storage_error(url: URL, error: SQLAlchemyError) -> StorageError:
-    """What happened to a database, in one line."""
+    """What happened to a database, in one line: an OutageError if it may pass, a DiskFullError if it needs room."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     text = " ".join(str(cause).split())
     where = display(url.render_as_string(hide_password=True))
+    if outages.full(error):
+        return DiskFullError(f"the disk of the database {where} is full: {text}")
+    if outages.passing(error):
+        return OutageError(f"the database {where} does not answer as it should: {text}")
     return StorageError(f"the database {where} does not answer as it should: {text}")
 
 
@@ -131,14 +154,32 @@ def _engine(storage: str) -> Engine:
     url = _url(storage)
     try:
         if url.get_backend_name() != "sqlite":
-            return sqlalchemy.create_engine(url, pool_pre_ping=True)
+            return sqlalchemy.create_engine(url, pool_pre_ping=True, connect_args=_patience(url))
         engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     except (NoSuchModuleError, ImportError) as error:
+        hint = " (install hpo-core[postgres])" if url.drivername == "postgresql+psycopg" else ""
         raise StorageError(
-            f"{display(storage)}: the database's driver is missing: {error}"
+            f"{display(storage)}: the database's driver is missing: {error}{hint}"
         ) from error
     sqlalchemy.event.listen(engine, "connect", _set_pragmas)
     return engine
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    """How long a server that says nothing at all is waited for, unless the address says it."""
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    return {key: value for key, value in _LIBPQ.items() if key not in url.query}
+
+
+# A machine that vanishes closes no connection: without these a commit would wait for it for 15 minutes.
+_LIBPQ = {
+    "connect_timeout": 10,  # seconds
+    "tcp_user_timeout": 20_000,  # milliseconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
 
 
 def _set_pragmas(connection: sqlite3.Connection, _: object) -> None:
@@ -149,16 +190,23 @@ def _set_pragmas(connection: sqlite3.Connection, _: object) -> None:
 def _create_optuna_tables(storage: str) -> None:
     from optuna.storages import RDBStorage
 
-    try:
-        created = RDBStorage(
-            _url(storage).render_as_string(hide_password=False),
-            engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}}
-            if sqlite_path(storage)
-            else None,
-        )
-    except (SQLAlchemyError, RuntimeError) as error:
-        raise StorageError(f"{display(storage)}: {' '.join(str(error).split())}") from error
+    options = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_path(storage) else None
+    for patience in range(9, -1, -1):
+        try:
+            created = RDBStorage(
+                _url(storage).render_as_string(hide_password=False), engine_kwargs=options
+            )
+            break
+        except (SQLAlchemyError, RuntimeError) as error:
+            text = " ".join(str(error).split())
+            if not patience or not _RACING.search(text):
+                raise StorageError(f"{display(storage)}: {text}") from error
+            time.sleep(0.1)
     created.engine.dispose()
+
+
+_RACING = re.compile("already exists|UNIQUE constraint failed")
+"""What Optuna says when another process makes the tables of the same file at the same time."""
 
 
 def _version(connection: Connection) -> str | None:

@@ -7,21 +7,25 @@ and numbers of trials are dealt here, in memory, which only works because a stud
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
-from optuna.trial import FrozenTrial
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hpo_core.storage import tables
+from hpo_core import faults
+from hpo_core.errors import DiskFullError
+from hpo_core.space import Scalar
+from hpo_core.storage import outages, tables
 from hpo_core.storage.database import connect
-from hpo_core.storage.loading import load_attributes, load_trials, to_utc
+from hpo_core.storage.loading import load_attributes, load_trials, parse, to_utc, uncollected
 from hpo_core.storage.mirror import Changes, MirrorStorage
 from hpo_core.trial import Event, Goal, Report
 
@@ -32,31 +36,47 @@ class Ledger:
     """A study in memory and its way to the database.
 
     `study` is an `optuna.Study` over the memory: samplers read it and `ask` it. Its trials' ids are the memory's own.
+    Without an engine there is nothing but the memory, for simulators. `guard` is called inside the transaction of every
+    commit, before anything is written, and refuses it by raising. `on_outage` is told, in a sentence, when a commit
+    begins to wait for the database and when it has come through; it may record an event.
     """
 
-    def __init__(self, engine: Engine, study_id: int, name: str, goal: Goal, metric: str) -> None:
+    def __init__(
+        self,
+        engine: Engine | None,
+        study_id: int,
+        name: str,
+        goal: Goal,
+        metric: str,
+        guard: Callable[[Connection], None] | None = None,
+        on_outage: Callable[[str], None] = lambda _: None,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._engine = engine
+        self._guard = guard
+        self._on_outage = on_outage
         self._study_id = study_id
         self.mirror = MirrorStorage()
         self.study = optuna.create_study(storage=self.mirror, study_name=name, direction=goal)
         self._ids: dict[int, int] = {}  # the mirror's trial id -> the database's
         self._events: list[Event] = []
         self._metrics: Rows = []
-        self._forgotten: list[int] = []
-        self._puts: dict[
-            str, Any
-        ] = {}  # table -> its statement: making one takes longer than running it
-        self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._load()
+        self._kept: list[Event] = []  # without a database
+        self._puts: dict[str, Any] = {}  # by table: making a statement takes longer than running it
+        self._next_seq = 0
+        if engine is not None:
+            on_postgresql = engine.dialect.name == "postgresql"
+            self._upsert = postgresql.insert if on_postgresql else sqlite.insert
+            with uncollected():
+                self._load(engine)
         # what Study.set_metric_names would store: the dashboard then names the axis
         self.mirror.set_study_system_attr(self.study._study_id, "study:metric_names", [metric])
 
-    def _load(self) -> None:
-        with connect(self._engine) as connection:
+    def _load(self, engine: Engine) -> None:
+        with connect(engine) as connection:
             for trial in load_trials(connection, self._study_id):
-                mirror_id = self.mirror.create_new_trial(self.study._study_id, trial)
-                self._ids[mirror_id] = trial._trial_id
+                stored_id = trial._trial_id
+                self._ids[self.mirror.adopt(self.study._study_id, trial)] = stored_id
             user, system = load_attributes(connection, self._study_id)
             query = select(func.max(tables.hpo_events.c.seq)).where(
                 tables.hpo_events.c.study_id == self._study_id
@@ -94,11 +114,20 @@ class Ledger:
             for name, value in report.metrics.items()
         ]
 
-    def forget_steps(self, trial_id: int) -> None:
-        """Drop the intermediate values of a trial that is to run again; its events and metrics stay."""
-        self._forgotten.append(trial_id)
-        trial = self.mirror.get_trial(trial_id)
-        trial.intermediate_values = {}
+    def add_trial(
+        self,
+        params: Mapping[str, Scalar],
+        distributions: Mapping[str, BaseDistribution],
+        system_attrs: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Add a running trial whose parameters no sampler proposed (a clone); its id in the mirror."""
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            system_attrs=dict(system_attrs or {}),
+        )
+        return self.mirror.create_new_trial(self.study._study_id, template)
 
     def withdraw(self, trial_id: int) -> bool:
         """Keep a new trial from ever being stored; False when it is stored already. It stays in memory."""
@@ -113,25 +142,84 @@ class Ledger:
         return True
 
     def commit(self) -> list[Event]:
-        """Make everything since the last commit durable; the events that became so. Raises StorageError."""
-        changes, events = self.mirror.changes, self._events
-        if not events and changes == Changes():
+        """Make everything since the last commit durable; the events that became so.
+
+        An outage of the database is outlasted (see `hpo_core.storage.outages`); `on_outage` is told of it meanwhile.
+        Raises StorageError, and whatever `guard` raises; nothing is stored then, and all of it is by the next commit.
+        """
+        events = list(self._events)  # `on_outage` may record another one
+        if not events and self.mirror.changes == Changes():
             return []
-        with connect(self._engine) as connection:
-            self._write(connection, changes)
-            _insert(connection, tables.hpo_events, [self._event_row(event) for event in events])
-            _insert(connection, tables.hpo_metrics, self._metrics)
-        self.mirror.changes, self._events = Changes(), []
-        self._metrics, self._forgotten = [], []
+        if self._engine is None:
+            self._kept += events
+        else:
+            self._store(self._engine, events)
+        self.mirror.changes, self._metrics = Changes(), []
+        del self._events[: len(events)]
         return events
+
+    def _store(self, engine: Engine, events: list[Event]) -> None:
+        def act(again: bool) -> None:
+            with connect(engine) as connection:
+                if self._guard is not None:
+                    self._guard(connection)
+                if again and self._is_stored(connection, events):
+                    return
+                self._write(connection, self.mirror.changes)
+                _insert(connection, tables.hpo_events, [self._event_row(event) for event in events])
+                _insert(connection, tables.hpo_metrics, self._metrics)
+                faults.point("ledger.write")
+
+        try:
+            outages.outlast(act, self._on_outage)
+        except (
+            OSError
+        ) as error:  # from the point of fault: SQLite and psycopg have errors of their own
+            if error.errno != errno.ENOSPC:
+                raise
+            raise DiskFullError(f"the disk of the database is full: {error.strerror}") from error
+        faults.point("ledger.committed")
 
     def events(self) -> Iterable[Event]:
         """Every stored event, in order."""
+        if self._engine is None:
+            yield from self._kept
+            return
         table = tables.hpo_events
-        query = select(table).where(table.c.study_id == self._study_id).order_by(table.c.seq)
+        columns = (table.c.seq, table.c.kind, table.c.time, table.c.trial, table.c.data)
+        query = select(*columns).where(table.c.study_id == self._study_id).order_by(table.c.seq)
         with connect(self._engine) as connection:
-            for row in connection.execute(query):
-                yield Event(row.seq, row.kind, row.time, row.trial, json.loads(row.data))
+            cursor = connection.execute(query).cursor
+            assert cursor is not None
+            while rows := cursor.fetchmany(
+                5000
+            ):  # the driver's tuples: SQLAlchemy's rows cost as much again
+                with uncollected():
+                    parsed = parse([row[4] for row in rows])
+                    told = [
+                        Event(seq, kind, moment, trial, data)
+                        for (seq, kind, moment, trial, _), data in zip(rows, parsed, strict=True)
+                    ]
+                yield from told
+
+    def _is_stored(self, connection: Connection, events: list[Event]) -> bool:
+        """Whether a commit whose connection broke had come through; the ids of its new trials are then looked up."""
+        created = {self.mirror.get_trial(key).number: key for key in self.mirror.changes.created}
+        trials, table = tables.trials, tables.hpo_events
+        query = select(trials.c.number, trials.c.trial_id).where(
+            trials.c.study_id == self._study_id, trials.c.number.in_(created)
+        )
+        found = connection.execute(query).all()
+        if events:
+            last = self._event_row(events[-1])
+            its_key = (table.c.study_id == self._study_id) & (table.c.seq == last["seq"])
+            row = connection.execute(select(table).where(its_key)).first()
+            stored = row is not None and dict(row._mapping) == last
+        else:
+            stored = bool(found)
+        if stored:
+            self._ids |= {created[row.number]: row.trial_id for row in found}
+        return stored
 
     def _write(self, connection: Connection, changes: Changes) -> None:
         self._create_trials(connection, changes)
@@ -139,7 +227,6 @@ class Ledger:
         get = self.mirror.get_trial
         fresh = changes.created
 
-        _delete_steps(connection, [ids[trial_id] for trial_id in self._forgotten])
         params = [_param_row(ids[key[0]], get(key[0]), key[1]) for key in changes.params]
         _insert(connection, tables.trial_params, params)
         steps = [_step_row(ids[key[0]], get(key[0]), key[1]) for key in changes.steps]
@@ -240,12 +327,6 @@ _UPDATE_STATE = (
 def _insert(connection: Connection, table: Table, rows: Rows) -> None:
     if rows:
         connection.execute(_INSERTS[table.name], rows)
-
-
-def _delete_steps(connection: Connection, trial_ids: list[int]) -> None:
-    if trial_ids:
-        table = tables.trial_intermediate_values
-        connection.execute(delete(table).where(table.c.trial_id.in_(trial_ids)))
 
 
 def _param_row(trial_id: int, trial: FrozenTrial, name: str) -> dict[str, Any]:

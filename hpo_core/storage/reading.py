@@ -24,8 +24,8 @@ PAUSED = "paused"
 class TrialRow:
     """A trial as people and scripts see it.
 
-    `state` is Optuna's in lower case, or `paused` for a trial that waits to be run again. `epochs` is the number of the
-    last step reported in the current attempt. `attributes` are the user attributes that are no column of their own.
+    `state` is Optuna's in lower case, or `paused` for a trial that waits to be run again. `epochs` is the highest step
+    that it has reported. `attributes` are the user attributes that are no column of their own.
     """
 
     number: int
@@ -106,12 +106,16 @@ def trial(engine: Engine, record: StudyRecord, number: int) -> TrialRow | None:
         return found[0] if found else None
 
 
-def events(engine: Engine, record: StudyRecord, number: int | None = None) -> list[Event]:
-    """The events of a study, or of one of its trials, in order."""
+def events(
+    engine: Engine, record: StudyRecord, number: int | None = None, kinds: Iterable[str] = ()
+) -> list[Event]:
+    """The events of a study, or of one of its trials, in order; of some kinds alone, if they are named."""
     table = tables.hpo_events
     query = select(table).where(table.c.study_id == record.study_id).order_by(table.c.seq)
     if number is not None:
         query = query.where(table.c.trial == number)
+    if kinds:
+        query = query.where(table.c.kind.in_(list(kinds)))
     with connect(engine) as connection:
         return [
             Event(row.seq, row.kind, row.time, row.trial, json.loads(row.data))
@@ -160,7 +164,7 @@ def _trials(
                 state=state,
                 value=first.value if first else None,
                 params={item.param_name: _external(item) for item in params[row.trial_id]},
-                epochs=user.pop("steps", steps.get((row.number, attempt), 0)),
+                epochs=user.pop("steps", steps.get(row.number, 0)),
                 attempt=attempt,
                 reason=user.pop("reason", ""),
                 started=row.datetime_start,
@@ -183,17 +187,21 @@ def _by_trial(
     return rows
 
 
-def _last_steps(connection: Connection, record: StudyRecord) -> dict[tuple[int, int], int]:
-    """The last step of every attempt that reported, for trials that are not finished."""
+def _last_steps(connection: Connection, record: StudyRecord) -> dict[int, int]:
+    """The highest step that a trial reported, by its number, for trials that are not finished."""
     metrics, ours = tables.hpo_metrics, tables.trials
-    query = (
-        select(metrics.c.trial, metrics.c.attempt, func.max(metrics.c.step).label("step"))
-        .join(ours, (ours.c.number == metrics.c.trial) & (ours.c.study_id == metrics.c.study_id))
-        .where(metrics.c.study_id == record.study_id)
+    unfinished = (
+        select(ours.c.number)
+        .where(ours.c.study_id == record.study_id)
         .where(ours.c.state.in_(("RUNNING", "WAITING")))
-        .group_by(metrics.c.trial, metrics.c.attempt)
     )
-    return {(row.trial, row.attempt): row.step for row in connection.execute(query)}
+    query = (
+        select(metrics.c.trial, func.max(metrics.c.step))
+        .where(metrics.c.study_id == record.study_id)
+        .where(metrics.c.trial.in_(unfinished))
+        .group_by(metrics.c.trial)
+    )
+    return {number: step for number, step in connection.execute(query)}
 
 
 def _external(row: Any) -> Any:

@@ -18,12 +18,15 @@ FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study's row. `identity` is what its file said when it was created (StudySpec.identity)."""
+    """A study's row. `identity` is what its file said when it was created (StudySpec.identity).
+
+    `target` is the number of trials that it is to have, None where only epochs or hours limit it.
+    """
 
     study_id: int
     name: str
     identity: Mapping[str, Any]
-    target: int
+    target: int | None
     extra: int
     directory: str
     finished: int
@@ -83,7 +86,12 @@ def counts(connection: Connection, study_id: int) -> dict[str, int]:
 
 
 def create(
-    engine: Engine, name: str, goal: Goal, identity: Mapping[str, Any], target: int, directory: str
+    engine: Engine,
+    name: str,
+    goal: Goal,
+    identity: Mapping[str, Any],
+    target: int | None,
+    directory: str,
 ) -> StudyRecord:
     """Make a study, in Optuna's tables and in ours, in one transaction."""
     with connect(engine) as connection:
@@ -102,12 +110,21 @@ def create(
     return StudyRecord(study_id, name, identity, target, 0, directory, 0)
 
 
-def set_budget(engine: Engine, study_id: int, target: int, extra: int) -> None:
-    """Store how many finished trials the study is to have, and how many of them `--more` added."""
+def set_budget(engine: Engine, study_id: int, target: int | None, extra: int) -> None:
+    """Store how many trials the study is to have (None: any number), and how many of them `--more` added."""
     table = tables.hpo_studies
     with connect(engine) as connection:
         connection.execute(
             update(table).where(table.c.study_id == study_id).values(target=target, extra=extra)
+        )
+
+
+def set_identity(engine: Engine, study_id: int, identity: Mapping[str, Any]) -> None:
+    """Store what the study's file says now: its ranges may have changed."""
+    table = tables.hpo_studies
+    with connect(engine) as connection:
+        connection.execute(
+            update(table).where(table.c.study_id == study_id).values(identity=json.dumps(identity))
         )
 
 

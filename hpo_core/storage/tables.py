@@ -114,9 +114,21 @@ hpo_studies = Table(
     hpo_metadata,
     Column("study_id", Integer, primary_key=True, autoincrement=False),
     Column("identity", Text, nullable=False),  # JSON of StudySpec.identity
-    Column("target", Integer, nullable=False),  # finished trials in all, `--more` included
+    # finished trials in all, `--more` included; NULL: only epochs or hours limit it
+    Column("target", Integer),
     Column("extra", Integer, nullable=False),  # what `--more` has added to the file's budget
     Column("directory", Text, nullable=False),
+)
+hpo_leases = Table(
+    "hpo_leases",
+    hpo_metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(36), nullable=False),  # a UUID of one driver; empty when nobody holds it
+    Column("token", Integer, nullable=False),  # grows with every driver
+    Column("holder", Text, nullable=False),  # JSON of hpo_core.holding.Holder
+    # seconds since the epoch by the database's clock
+    Column("since", _DOUBLE, nullable=False),
+    Column("expires_at", _DOUBLE, nullable=False),
 )
 hpo_events = Table(
     "hpo_events",
