@@ -12,6 +12,7 @@ from hpo_core.contracts import (
     InputShape,
     Interrupt,
     Part,
+    Restored,
     Run,
     StudyInfo,
     Tracker,
@@ -20,16 +21,29 @@ from hpo_core.contracts import (
 from hpo_core.errors import HpoError, PluginError
 from hpo_core.hookspecs import Register, hookimpl
 from hpo_core.options import Component, Kind
-from hpo_core.scheduling import CONTINUE, Decision, TrialScheduler, Verdict
+from hpo_core.scheduling import (
+    CONTINUE,
+    Clone,
+    Decision,
+    Next,
+    Resume,
+    SchedulerContext,
+    Start,
+    TrialScheduler,
+    Verdict,
+    Wait,
+)
 from hpo_core.space import Choice, Distribution, Float, Int, Scalar, Space
-from hpo_core.trial import Ending, Event, Goal, Outcome, Report, Trial
+from hpo_core.trial import Checkpoint, Ending, Event, Goal, Outcome, Report, Trial
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CONTINUE",
     "Batches",
+    "Checkpoint",
     "Choice",
+    "Clone",
     "Component",
     "Dataset",
     "Decision",
@@ -45,19 +59,25 @@ __all__ = [
     "Int",
     "Interrupt",
     "Kind",
+    "Next",
     "Outcome",
     "Part",
     "PluginError",
     "Register",
     "Report",
+    "Restored",
+    "Resume",
     "Run",
     "Scalar",
+    "SchedulerContext",
     "Space",
+    "Start",
     "StudyInfo",
     "Tracker",
     "Trial",
     "TrialScheduler",
     "TrialStopped",
     "Verdict",
+    "Wait",
     "hookimpl",
 ]

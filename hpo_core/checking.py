@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,6 +49,8 @@ class Checker:
             tree, name_path = {"name": tree}, path
         else:
             name_path = (*path, "name")
+        if (listed := self._listed(kind, tree)) is not None:
+            return self._shorthand(kind, tree, listed, path, searchable)
         if not isinstance(tree, Mapping):
             return self.blame(
                 path, f"the {noun(kind)} is a name or a mapping with a name, got {_show(tree)}"
@@ -67,6 +69,33 @@ class Checker:
             return self.blame(name_path, str(error), plugin=True)
         subject = f"the {noun(kind)} '{entry.name}'"
         return {"name": tree["name"]} | self.options(factory, subject, given, path, searchable)
+
+    def _listed(self, kind: str, tree: Any) -> str | None:
+        """The option that `tree` gives without its name, if it is `{NAME: [...]}` for a component that is a list."""
+        if not isinstance(tree, Mapping) or len(tree) != 1:
+            return None
+        ((name, value),) = tree.items()
+        if not isinstance(value, list) or name not in self.catalog.names(kind):
+            return None
+        try:
+            return list_option(self.catalog.entry(kind, name).factory)
+        except PluginError:
+            return None
+
+    def _shorthand(
+        self, kind: str, tree: Mapping[str, Any], option: str, path: Path, searchable: bool
+    ) -> Any:
+        """Check `{NAME: [...]}` as `{name: NAME, OPTION: [...]}`, blaming places of the former."""
+        ((name, value),) = tree.items()
+        inner = Checker(self.catalog)
+        checked = inner.component(kind, {"name": name, option: value}, path, searchable)
+        long, short = (*path, option), (*path, name)
+        for place, problem in inner.problems:
+            if place[: len(long)] == long:
+                place = (*short, *place[len(long) :])
+            dotted = ".".join(str(part) for part in place)
+            self.problems.append((place, replace(problem, path=dotted)))
+        return checked
 
     def options(
         self,
@@ -139,24 +168,26 @@ class Checker:
         try:
             option.value(value)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                self._wrong(option, detail, path)
+            details = error.errors(include_url=False)
+            for place, alternatives in _by_place(details, value).items():
+                self._wrong(option, alternatives, (*path, *place))
             return False
         except (ValueError, RecursionError) as error:
             self.blame(path, str(error))
             return False
         return True
 
-    def _wrong(self, option: Option, detail: Mapping[str, Any], path: Path) -> None:
-        """Record one of pydantic's complaints about a value."""
-        place = (*path, *(part for part in detail["loc"] if isinstance(part, str | int)))
+    def _wrong(self, option: Option, details: list[Mapping[str, Any]], place: Path) -> None:
+        """Record one of pydantic's complaints about a value; several are those of a union's alternatives."""
+        detail = details[0]
         if detail["type"] == "extra_forbidden":
             self.blame(place, "unknown key", suggestion=nearest(str(place[-1]), option.fields))
             return
-        message = detail["msg"][:1].lower() + detail["msg"][1:]
-        if detail["type"] != "missing":
+        message = _alternatives([_message(each) for each in details])
+        if detail["type"] not in ("missing", "value_error"):
             message += f", got {_show(detail['input'])}"
-        self.blame(place, message, suggestion=_meant(detail))
+        meant = next((word for each in details if (word := _meant(each))), None)
+        self.blame(place, message, suggestion=meant)
 
     def _distributions(self, tree: Any, path: Path, searchable: bool) -> bool:
         """Whether every distribution inside a value makes sense."""
@@ -219,6 +250,16 @@ class Checker:
         self.problems.append((path, Problem(dotted, message, suggestion=suggestion, plugin=plugin)))
 
 
+def list_option(factory: Callable[..., Any]) -> str | None:
+    """The option of a component that is nothing but a list of components of some kind, such as `any` and `all`."""
+    try:
+        options = list(options_of(factory).values())
+    except (TypeError, ValueError, NameError):
+        return None
+    alone = len(options) == 1 and options[0].many and options[0].required
+    return options[0].name if alone else None
+
+
 def _ends(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     """The extreme values of a distribution, each with its place in the mapping."""
     distribution = parse(tree)
@@ -253,6 +294,43 @@ def _rows(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
     return [
         tuple(column[min(index, len(column) - 1)] for column in columns) for index in range(longest)
     ]
+
+
+def _by_place(details: list[Any], value: Any) -> dict[Path, list[Mapping[str, Any]]]:
+    """Pydantic's complaints by where they are, in the order of the first at each place."""
+    found: dict[Path, list[Mapping[str, Any]]] = {}
+    for detail in details:
+        found.setdefault(_place(detail, value), []).append(detail)
+    return found
+
+
+def _place(detail: Mapping[str, Any], value: Any) -> Path:
+    """Where a complaint is: pydantic's location without its names for the alternatives of a union."""
+    place: list[str | int] = []
+    parts = list(detail["loc"])
+    absent = [parts.pop()] if detail["type"] == "missing" else []
+    for part in parts:
+        if isinstance(value, Mapping) and part in value:
+            place.append(part)
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            place.append(part)
+            value = value[part]
+    return (*place, *absent)
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    message: str = detail["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _alternatives(messages: list[str]) -> str:
+    """`input should be a valid integer or 'all'`, of the two messages that begin with the same words."""
+    start = "input should be "
+    rest = [
+        message.removeprefix(start) if index else message for index, message in enumerate(messages)
+    ]
+    return " or ".join(dict.fromkeys(rest))
 
 
 def _meant(detail: Mapping[str, Any]) -> str | None:

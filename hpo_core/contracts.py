@@ -12,7 +12,7 @@ datasets            `(seed: int)` -> `Dataset`
 optimizers          `(params)`, an iterable of parameters or of groups -> `torch.optim.Optimizer`
 lr_schedulers       `(optimizer, total_steps: int)` -> `torch.optim.lr_scheduler.LRScheduler`
 samplers            `(context: hpo_core.sampling.SamplerContext)` -> `optuna.samplers.BaseSampler`
-trial_schedulers    `()` -> `hpo_core.scheduling.TrialScheduler`
+trial_schedulers    `(context: hpo_core.scheduling.SchedulerContext)` -> `hpo_core.scheduling.TrialScheduler`
 executors           `()` -> `Executor`
 trackers            `(study: StudyInfo)` -> `Tracker`
 ==================  ===================================================================================
@@ -27,6 +27,7 @@ its workers from there; so importing them must start no thread and not initialis
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -52,15 +53,41 @@ class Run(Protocol):
         """Number, seed, parameters, directory: everything about the trial."""
         ...
 
-    def report(
-        self, step: int, metrics: dict[str, float], checkpoint: str | None = None
-    ) -> Decision:
-        """Say how the trial does after `step` epochs (from 1); the objective returns soon if `.stop` is True.
+    @property
+    def restored(self) -> Restored | None:
+        """What to continue from, checked by its sha256, or None: begin with the first epoch."""
+        ...
 
-        Waits for the driver's answer. Raises TrialStopped when called again after a decision to stop, ValueError when
-        the study's metric is missing or steps do not grow.
+    def checkpoint(self, step: int) -> AbstractContextManager[Path]:
+        """A new folder for the state after `step` epochs, to be filled within the context, before `report(step)`.
+
+        ::
+
+            with run.checkpoint(epoch) as folder:
+                save_file(weights, folder / "model.safetensors")
+
+        When the context ends the files are hashed and synced and the folder gets its final name: it is there whole or
+        not at all. `model.safetensors` is what is registered as a model version. Raises OSError, say when the disk is
+        full: let it pass, the study is then paused.
         """
         ...
+
+    def report(self, step: int, metrics: dict[str, float]) -> Decision:
+        """Say how the trial does after `step` epochs (from 1); the objective returns soon if `.stop` is True.
+
+        The last checkpoint, if it is of this step, goes with the report. Waits for the driver's answer. Raises
+        TrialStopped when called again after a decision to stop, ValueError when the study's metric is missing or steps
+        do not grow.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A checkpoint to continue from: the trial's own, or its parent's for a clone. `step` epochs are done."""
+
+    step: int
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -86,6 +113,10 @@ class Batches(Protocol):
         """The number of batches in one iteration."""
         ...
 
+    def set_epoch(self, epoch: int) -> None:
+        """The next iteration is that of `epoch` (from 0), whatever was iterated before: a trial that continues asks."""
+        ...
+
 
 @runtime_checkable
 class Dataset(Protocol):
@@ -109,7 +140,7 @@ class StudyInfo:
     name: str
     metric: str
     goal: Goal
-    target: int
+    target: int | None
     directory: Path
 
 
@@ -142,11 +173,14 @@ class Driven(Protocol):
     """A study as its executor sees it. Not thread-safe: an executor calls it from one thread."""
 
     def ask(self) -> Trial | None:
-        """The next trial to run, or None while there is nothing (more) to start."""
+        """The next trial to run, new or to be continued, or None while there is nothing to start.
+
+        After None it is worth asking again when a trial has reported or finished.
+        """
         ...
 
     def report(self, trial: Trial, report: Report) -> Decision:
-        """Record a report; what is to become of the trial."""
+        """Record a report; what is to become of the trial. One from a lost attempt is dropped, and told to stop."""
         ...
 
     def finish(self, trial: Trial, outcome: Outcome) -> None:

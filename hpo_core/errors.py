@@ -7,8 +7,11 @@
     ├── StudyFileError          3  the study file is wrong: mend the lines named and run again
     ├── PluginError             4  a plugin is missing, broken or named twice: install or remove the one named
     ├── StorageError            5  the database cannot be reached or has another schema
+    │   ├── OutageError         5  it does not answer now, and may again: wait
+    │   └── DiskFullError       5  there is no room left on a disk: make some
     ├── NoSuccessError          6  the study ended and no trial succeeded: read the reasons
     └── StudyHeldError          7  another driver runs this study: wait, or stop that one
+        └── LeaseLostError      7  another driver has taken this study over while this one could not be heard of
 
 A user's mistake is always one of these, and the command line prints its text without a traceback. Whatever else is
 raised is a bug, and ends with exit code 1 and a traceback.
@@ -51,6 +54,14 @@ class StorageError(HpoError):
     exit_code = 5
 
 
+class OutageError(StorageError):
+    """The database is away or locked at this moment; what was asked of it may be asked again."""
+
+
+class DiskFullError(StorageError):
+    """A disk has no room left; the text says which, as far as is known."""
+
+
 class NoSuccessError(HpoError):
     """The study is over and not one trial ended well."""
 
@@ -61,6 +72,10 @@ class StudyHeldError(HpoError):
     """Another driver holds the study; the text says who, and since when."""
 
     exit_code = 7
+
+
+class LeaseLostError(StudyHeldError):
+    """Another driver has taken over the study that this one was running: nothing of it may be written any more."""
 
 
 @dataclass(frozen=True)

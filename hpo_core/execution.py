@@ -1,23 +1,33 @@
 """Runs one attempt at a trial: what every executor does in its worker, wherever that is.
 
-The executor supplies a way to send a report and get a decision back; the rest (finding the objective, seeds, catching
-whatever the objective raises, refusing to go on after a stop) happens here, once.
+The executor supplies a way to send a report and get a decision back; the rest (finding the objective, the checkpoint to
+continue from, seeds, catching whatever the objective raises, refusing to go on after a stop) happens here, once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import operator
+import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from hpo_core import options, references
+from hpo_core import checkpoints, options, references
 from hpo_core.catalog import Catalog
-from hpo_core.contracts import TrialStopped
-from hpo_core.scheduling import Decision
-from hpo_core.trial import Ending, Outcome, Report, Trial
+from hpo_core.contracts import Restored, TrialStopped
+from hpo_core.scheduling import Decision, Verdict
+from hpo_core.trial import Checkpoint, Ending, Outcome, Report, Trial
 
 Send = Callable[[Report], Decision]
+
+LAST_STEP = 2**31 - 1
+"""The highest step that a database stores."""
 
 
 class LiveRun:
@@ -26,18 +36,33 @@ class LiveRun:
     def __init__(self, trial: Trial, send: Send) -> None:
         self.trial = trial
         self.decision: Decision | None = None
+        self._warnings: list[str] = []
+        # where they lie, even if the objective goes to another directory
+        self._folder = Path(trial.directory, "checkpoints").absolute()
+        self.restored = self._restore()
         self._send = send
-        self._step = 0
+        self._saved: Checkpoint | None = None
+        self._step = 0 if self.restored is None else self.restored.step
         self._last = time.monotonic()
 
-    def report(
-        self, step: int, metrics: dict[str, float], checkpoint: str | None = None
-    ) -> Decision:
+    def checkpoint(self, step: int) -> AbstractContextManager[Path]:
+        """See `hpo_core.contracts.Run.checkpoint`."""
+        step = operator.index(step)
+        if step <= self._step:
+            raise ValueError(
+                f"a checkpoint is saved before its step is reported: {step} came after {self._step}"
+            )
+        return checkpoints.saving(self._folder, step, self._keep)
+
+    def report(self, step: int, metrics: dict[str, float]) -> Decision:
         """See `hpo_core.contracts.Run.report`."""
         if self.stopped:
             raise TrialStopped
+        step = operator.index(step)  # numpy's integers are no JSON
         if step <= self._step:
             raise ValueError(f"steps must grow: {step} was reported after {self._step}")
+        if step > LAST_STEP:
+            raise ValueError(f"steps count epochs, up to {LAST_STEP}: got {step}")
         if self.trial.metric not in metrics:
             known = ", ".join(sorted(metrics)) or "none"
             raise ValueError(
@@ -45,13 +70,15 @@ class LiveRun:
             )
         now = time.monotonic()
         numbers = {name: float(value) for name, value in metrics.items()}
-        self.decision = self._send(Report(step, numbers, now - self._last, checkpoint))
+        saved = self._saved if self._saved is not None and self._saved.step == step else None
+        warnings, self._warnings = tuple(self._warnings), []
+        self.decision = self._send(Report(step, numbers, now - self._last, saved, warnings))
         self._step, self._last = step, time.monotonic()
         return self.decision
 
     @property
     def stopped(self) -> bool:
-        """Whether the trial was told to stop."""
+        """Whether the trial was told to stop, for good or for now."""
         return self.decision is not None and self.decision.stop
 
     @property
@@ -59,33 +86,82 @@ class LiveRun:
         """The step that a value returned by the objective stands for."""
         return self._step + 1
 
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        path = Path(self.trial.directory, "checkpoints", Path(checkpoint.path).name)
+        self._saved = replace(checkpoint, path=str(path))
+
+    def _restore(self) -> Restored | None:
+        """The newest checkpoint that is as it was saved."""
+        for checkpoint in self.trial.checkpoints:
+            try:
+                return Restored(checkpoint.step, checkpoints.verify(checkpoint).absolute())
+            except checkpoints.DamagedError as error:
+                self._warnings.append(
+                    f"the checkpoint after epoch {checkpoint.step} is damaged: {error}"
+                )
+        return None
+
 
 def execute(trial: Trial, catalog: Catalog, send: Send) -> Outcome:
-    """Run the objective of a trial to its end; whatever an objective raises becomes a failed outcome.
+    """Run the objective of a trial to its end; whatever an objective raises becomes an outcome.
 
     Only KeyboardInterrupt and SystemExit pass through.
     """
     run = LiveRun(trial, send)
     try:
         entry = catalog.entry("objectives", trial.objective)
-        result = entry.factory(run, **options.keywords(catalog, entry, trial.config))
+        with _staying():
+            result = entry.factory(run, **options.keywords(catalog, entry, trial.config))
         _report_result(run, result)
     except TrialStopped:
         pass
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # an objective may raise anything, and the study goes on
-        said = references.conceal(" ".join(str(error).split()), trial.config)
-        reason = f"{type(error).__name__}: {said}"[:500].rstrip(": ")
-        trace = references.conceal(traceback.format_exc(), trial.config)
-        return Outcome(Ending.FAILED, reason, trace)
-    if run.stopped and run.decision is not None:
-        return Outcome(Ending.STOPPED, run.decision.reason)
-    if run.decision is None:
+        return _outcome(trial, error)
+    if run.decision is not None and run.stopped:
+        paused = run.decision.verdict is Verdict.PAUSE
+        return Outcome(Ending.PAUSED if paused else Ending.STOPPED, run.decision.reason)
+    if run.decision is None and run.restored is None:
         return Outcome(
             Ending.FAILED, f"the objective reported no '{trial.metric}' and returned nothing"
         )
     return Outcome(Ending.COMPLETED)
+
+
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Return to the working directory: the paths of the study and of the trials to come may be relative to it."""
+    before = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _outcome(trial: Trial, error: BaseException) -> Outcome:
+    """What an exception says of its trial.
+
+    An attempt that ran out of memory is lost, for it may have been its neighbours' fault; a full disk is nothing that
+    a trial could be blamed for; anything else would happen again.
+    """
+    said = references.conceal(" ".join(str(error).split()), trial.config)
+    trace = references.conceal(traceback.format_exc(), trial.config)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or trial.directory
+        return Outcome(Ending.INTERRUPTED, f"no space left on the disk of {where}", trace)
+    reason = f"{type(error).__name__}: {said}"[:500].rstrip(": ")
+    if _out_of_memory(error):
+        return Outcome(Ending.LOST, f"out of memory: {reason}", trace)
+    return Outcome(Ending.FAILED, reason, trace)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Python's, CUDA's (`torch.OutOfMemoryError`, which the core cannot import) or that of torch's CPU allocator."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(
+        error
+    )
 
 
 def _report_result(run: LiveRun, result: Any) -> None:

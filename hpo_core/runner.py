@@ -7,22 +7,28 @@ running, no process is left, and the same call continues to the same total.
 from __future__ import annotations
 
 import functools
+import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
 from hpo_core import options
+from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Executor, StudyInfo
-from hpo_core.errors import HpoError, NoSuccessError
+from hpo_core.errors import DiskFullError, HpoError, NoSuccessError
+from hpo_core.faults import point
 from hpo_core.holding import hold
 from hpo_core.interruption import Signals
-from hpo_core.preparation import prepare, write_files
-from hpo_core.registry import provenance, versions
+from hpo_core.preparation import Prepared, prepared, write_files
+from hpo_core.registration import register_best
+from hpo_core.registry import provenance
+from hpo_core.retention import strays
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, reading
 from hpo_core.storage.studies import StudyRecord
@@ -42,6 +48,7 @@ class Wishes:
     more: int = 0
     fresh: bool = False
     allow_code: bool = False
+    accept_changes: bool = False
 
 
 def run(
@@ -50,28 +57,42 @@ def run(
     observers: Iterable[Observer],
     wishes: Wishes = Wishes(),  # frozen
     on_interrupt: Callable[[str], None] = lambda _: None,
+    on_outage: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Run or continue a study to its target; the process's exit code: 0, 130 or 143.
 
-    `observers` get every event once it is durable; `on_interrupt` is told the name of a first signal. Raises HpoError.
+    `observers` get every event once it is durable; `on_interrupt` is told the name of a first signal,
+    `on_outage` in a sentence that the database is away, and that it is back. Raises HpoError.
     """
     directory = Path(spec.directory, spec.study)
     with ExitStack() as stack:
         stack.enter_context(hold(directory, spec.study))
         engine = database.open_or_create(spec.storage)
         stack.callback(engine.dispose)
-        record = prepare(engine, spec, directory, more=wishes.more, fresh=wishes.fresh)
-        if _over(engine, spec, record):
-            return _already_finished(engine, record, observers)
+        found = stack.enter_context(
+            prepared(
+                engine,
+                spec,
+                directory,
+                more=wishes.more,
+                fresh=wishes.fresh,
+                accept_changes=wishes.accept_changes,
+            )
+        )
+        if _over(engine, spec, found.record):
+            return _already_finished(engine, found.record, observers)
         write_files(directory, spec)
-        return _drive(spec, catalog, engine, record, list(observers), wishes, on_interrupt)
+        stack.enter_context(found.lease.renewing())
+        study = _open(spec, catalog, engine, found, list(observers), wishes, on_outage)
+        return _drive(spec, catalog, engine, found, study, on_interrupt)
 
 
 def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[Observer]) -> int:
     """Say again what the end of the study said; nothing is stored."""
     last = {event.kind: event for event in reading.events(engine, record)}
-    opening = last["study_started"]
+    opening, closing = last["study_started"], last["study_finished"]
     now = {"continued": True, "finished": record.finished, "target": record.target}
+    now |= {key: closing.data[key] for key in ("epochs", "seconds")}
     last["study_started"] = replace(opening, data=opening.data | now)
     told = [last[kind] for kind in (*_CLOSING, "model_registered") if kind in last]
     for observer in observers:
@@ -86,12 +107,15 @@ _CLOSING = ("study_started", "study_finished")
 
 
 def _over(engine: Engine, spec: StudySpec, record: StudyRecord) -> bool:
-    """Whether the study has ended, at its target or with its space, and a kill did not prevent the registration."""
+    """Whether the study has ended, with its budget or its space, and a kill did not prevent the registration."""
     told = reading.events(engine, record)
     finished = [event for event in told if event.kind == "study_finished"]
-    if not finished or finished[-1].data["target"] != record.target:
+    if not finished or finished[-1].data["budget"] != asdict(_budget(spec, record)):
         return False
     last = finished[-1]
+    opening = next(event for event in reversed(told) if event.kind == "study_started")
+    if opening.data["objective"] != json.loads(json.dumps(spec.objective)):
+        return False  # a space that was exhausted may have been widened since
     if spec.best_as is None or last.data["best_trial"] is None:
         return True
     return any(
@@ -100,20 +124,19 @@ def _over(engine: Engine, spec: StudySpec, record: StudyRecord) -> bool:
     )
 
 
+def _budget(spec: StudySpec, record: StudyRecord) -> Budget:
+    """The file's, with the trials that `--more` has added."""
+    return replace(spec.budget, trials=record.target)
+
+
 def _drive(
     spec: StudySpec,
     catalog: Catalog,
     engine: Engine,
-    record: StudyRecord,
-    observers: list[Observer],
-    wishes: Wishes,
+    found: Prepared,
+    study: Study,
     on_interrupt: Callable[[str], None],
 ) -> int:
-    from hpo_core.storage.ledger import Ledger
-    from hpo_core.study import Study
-
-    ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
-    study = Study(spec, record.target, ledger, catalog, _code_path(spec, wishes), observers)
     executor: Executor = options.bind(catalog, "executors", spec.executor).build()
 
     def stop(signal_name: str) -> None:
@@ -122,7 +145,10 @@ def _drive(
 
     with Signals(stop) as signals, _trackers(spec, catalog, study):
         study.describe(_description(spec))
-        study.record("study_started", **_opening(spec, record, study))
+        study.record("study_started", **_opening(spec, study))
+        for change in found.changed:
+            study.note("study_changed", change=str(change))
+        _sweep(spec, study)
         try:
             executor.run(study, signals)
         except KeyboardInterrupt:
@@ -130,15 +156,17 @@ def _drive(
                 raise
         finally:
             study.release()
+        _sweep(spec, study)  # what attempts saved and did not live to report
         if study.done:
-            _close(spec, engine, record, study)
-        elif signals.received is not None:
-            study.record(
-                "study_stopped",
-                finished=study.finished,
-                target=study.target,
-                reason=signals.received.name,
+            _close(spec, engine, found.record, study)
+        elif study.blocked is not None:
+            study.record("study_stopped", **_standing(study), reason=study.blocked)
+            raise DiskFullError(
+                f"{study.blocked}: the study is paused with {study.finished} finished trials; make room and run the "
+                "same command again"
             )
+        elif signals.received is not None:
+            study.record("study_stopped", **_standing(study), reason=signals.received.name)
             return signals.exit_code
         else:
             raise HpoError(
@@ -149,18 +177,74 @@ def _drive(
     return 0
 
 
+def _open(
+    spec: StudySpec,
+    catalog: Catalog,
+    engine: Engine,
+    found: Prepared,
+    observers: list[Observer],
+    wishes: Wishes,
+    on_outage: Callable[[str], None],
+) -> Study:
+    """The study as its events left it."""
+    from hpo_core.storage.ledger import Ledger
+    from hpo_core.study import Study
+
+    record = found.record
+
+    def outage(sentence: str) -> None:
+        study.note("warning", reason=sentence)
+        on_outage(sentence)
+
+    ledger = Ledger(
+        engine,
+        record.study_id,
+        spec.study,
+        spec.goal,
+        spec.metric,
+        found.lease.guard,
+        outage,
+    )
+    budget = _budget(spec, record)
+    study = Study(spec, budget, ledger, catalog, _code_path(spec, wishes), observers)
+    return study
+
+
+def _sweep(spec: StudySpec, study: Study) -> None:
+    """Delete the checkpoints that nobody needs and nobody was told of: a crash left them behind.
+
+    Those of attempts that this driver knows nothing of are another's, which has followed it.
+    """
+    for folder in strays(Path(spec.directory, spec.study, "trials"), study.needed()):
+        number, attempt = folder.parts[-4], folder.parts[-3].removeprefix("attempt-")
+        if number.isdecimal() and attempt.isdecimal() and study.knows(int(number), int(attempt)):
+            point("checkpoint.delete")
+            shutil.rmtree(folder, ignore_errors=True)  # what stays is tried again by the next run
+
+
+def _standing(study: Study) -> dict[str, Any]:
+    """What every event that ends a run says of the budget."""
+    return {
+        "finished": study.finished,
+        "target": study.budget.trials,
+        "epochs": study.epochs,
+        "seconds": round(study.seconds, 1),
+        "budget": asdict(study.budget),
+    }
+
+
 def _no_success(study: str) -> NoSuccessError:
     return NoSuccessError(f"study '{study}' is over and no trial succeeded: hpo trials {study}")
 
 
-def _opening(spec: StudySpec, record: StudyRecord, study: Study) -> dict[str, Any]:
+def _opening(spec: StudySpec, study: Study) -> dict[str, Any]:
     return {
         "study": spec.study,
         "metric": spec.metric,
         "goal": spec.goal,
-        "target": record.target,
-        "finished": study.finished,
-        "continued": study.finished > 0 or study.requeued > 0,
+        **_standing(study),
+        "continued": study.begun,
+        "objective": dict(spec.objective),
         "sampler": spec.sampler["name"],
         "trial_scheduler": spec.trial_scheduler["name"],
         "executor": spec.executor["name"],
@@ -177,7 +261,11 @@ def _description(spec: StudySpec) -> dict[str, Any]:
         "sampler": spec.sampler["name"],
         "trial_scheduler": spec.trial_scheduler["name"],
         "seed": spec.seed,
-        "budget": spec.trials,
+        "budget": ", ".join(
+            f"{number:g} {unit}"
+            for unit, number in asdict(spec.budget).items()
+            if number is not None and unit != "max_attempts"
+        ),
         "git_commit": provenance.git_commit(spec.path.resolve().parent),
         "versions": ", ".join(
             f"{name} {version}" for name, version in provenance.versions().items()
@@ -200,53 +288,18 @@ def _close(spec: StudySpec, engine: Engine, record: StudyRecord, study: Study) -
     """The last events of a study that has reached its target (or the end of its space)."""
     study.record(
         "study_finished",
-        finished=study.finished,
-        target=study.target,
+        **_standing(study),
         **study.counts(),
         **_best(study),
-        reason=study.exhausted or "",
+        reason=_why(study),
     )
     if spec.best_as is not None and study.best() is not None:
-        _register(spec, spec.best_as, engine, record, study)
+        register_best(spec, spec.best_as, engine, record, study)
 
 
-def _register(
-    spec: StudySpec, name: str, engine: Engine, record: StudyRecord, study: Study
-) -> None:
-    best = study.best()
-    assert best is not None  # the caller has looked
-    checkpoint = best.user_attrs.get("checkpoint")
-    if checkpoint is None:
-        reason = (
-            f"trial {best.number} kept no checkpoint, so there is nothing to register as '{name}'"
-        )
-        study.record("model_skipped", name=name, reason=reason)
-        return
-    candidate = versions.Candidate(
-        study=spec.study,
-        study_id=record.study_id,
-        trial=best.number,
-        metric=spec.metric,
-        value=float(best.values[0]),
-        metrics={key: value for key, value in best.user_attrs.items() if _is_metric(key, value)},
-        params=best.params,
-        config=study.trial(best.number).config,
-        checkpoint=Path(checkpoint),
-        code_folder=spec.path.resolve().parent,
-    )
-    version = versions.register(engine, name, candidate, Path(spec.directory, "models"))
-    study.record(
-        "model_registered",
-        name=name,
-        version=version.version,
-        sha256=version.sha256,
-        trial=version.trial,
-        path=version.path,
-    )
-
-
-def _is_metric(key: str, value: Any) -> bool:
-    return isinstance(value, float) and key != "seconds"
+def _why(study: Study) -> str:
+    """Why a study ended, where it is not that its trials are done."""
+    return "" if study.finished == study.budget.trials else study.over or ""
 
 
 def _code_path(spec: StudySpec, wishes: Wishes) -> list[str] | None:
@@ -260,7 +313,11 @@ def _code_path(spec: StudySpec, wishes: Wishes) -> list[str] | None:
 def _trackers(spec: StudySpec, catalog: Catalog, study: Study) -> Iterator[None]:
     """The study's trackers, told of its events for the length of the context."""
     info = StudyInfo(
-        spec.study, spec.metric, spec.goal, study.target, Path(spec.directory, spec.study).resolve()
+        spec.study,
+        spec.metric,
+        spec.goal,
+        study.budget.trials,
+        Path(spec.directory, spec.study).resolve(),
     )
     makers = [
         (tree["name"], functools.partial(options.bind(catalog, "trackers", tree).build, info))
@@ -281,7 +338,7 @@ def _trackers(spec: StudySpec, catalog: Catalog, study: Study) -> Iterator[None]
 
 def _tell(trackers: Trackers, study: Study, event: Event) -> None:
     """An event in the trackers' words."""
-    if event.trial is None:
+    if event.trial is None or event.data.get("attempt") == 0:  # refused before it was started
         return trackers.poll()
     trial, data = study.trial(event.trial), event.data
     if event.kind == "trial_started":

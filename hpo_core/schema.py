@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo_core.catalog import Catalog, Entry, noun
+from hpo_core.checking import list_option
 from hpo_core.errors import PluginError
 from hpo_core.options import Component, Option, options_of
 from hpo_core.searched_schema import choice, searched, searched_inside
@@ -109,9 +110,21 @@ class _Definitions:
             if summary := _summary(factory):
                 schema["description"] = summary
             objects.append(schema)
+            if (listed := list_option(factory)) is not None:
+                objects += [_shorthand(name, schema["properties"][listed]) for name in names]
         if bare:
             yield {"enum": bare}
         yield from objects
+
+
+def _shorthand(name: str, listed: Schema) -> Schema:
+    """`{NAME: [...]}` for a component that is nothing but a list."""
+    return {
+        "type": "object",
+        "properties": {name: listed},
+        "required": [name],
+        "additionalProperties": False,
+    }
 
 
 def _groups(catalog: Catalog, kind: str) -> Iterable[tuple[list[str], Callable[..., Any]]]:

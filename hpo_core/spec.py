@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpo_core import references, yaml_source
+from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.checking import Checker
 from hpo_core.errors import StudyFileError
 from hpo_core.options import SEARCHABLE, Component, Kind
+from hpo_core.retention import Keep
 from hpo_core.space import Space
 from hpo_core.trial import Goal
 from hpo_core.yaml_source import Source
@@ -34,10 +36,36 @@ class Metric(_Section):
     goal: Annotated[Goal, Field(description="which way is better")]
 
 
-class Budget(_Section):
-    """When the study is done."""
+class BudgetSection(_Section):
+    """When the study is done: at the first of these totals, over every restart."""
 
-    trials: Annotated[int, Field(ge=1, description="finished trials in all, over every restart")]
+    trials: Annotated[int | None, Field(ge=1, description="finished trials in all")] = None
+    epochs: Annotated[int | None, Field(ge=1, description="epochs in all, summed over trials")] = (
+        None
+    )
+    hours: Annotated[float | None, Field(gt=0, description="hours of running in all")] = None
+    max_attempts: Annotated[
+        int, Field(ge=1, description="how often one trial may lose its worker before it fails")
+    ] = 3
+
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        if self.trials is None and self.epochs is None and self.hours is None:
+            raise ValueError("a budget needs at least one of trials, epochs and hours")
+        return self
+
+
+class KeepSection(_Section):
+    """Which checkpoints are kept; the others are deleted as soon as nobody can need them."""
+
+    last: Annotated[
+        int, Field(ge=1, description="newest ones of each trial that is not finished")
+    ] = 2
+    best: Annotated[int, Field(ge=1, description="finished trials that keep their best one")] = 1
+    paused: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["all"],
+        Field(description="paused trials that keep theirs: all, or how many of the best"),
+    ] = "all"
 
 
 class Register(_Section):
@@ -62,7 +90,7 @@ def study_file(
         ),
     ],
     metric: Annotated[Metric, Field(description="what is optimized")],
-    budget: Annotated[Budget, Field(description="when the study is done")],
+    budget: Annotated[BudgetSection, Field(description="when the study is done")],
     objective: Annotated[
         Component,
         Kind("objectives"),
@@ -85,6 +113,7 @@ def study_file(
     directory: Annotated[
         str, Field(min_length=1, description="folder for logs, checkpoints and model versions")
     ] = "runs",
+    keep: Annotated[KeepSection, Field(description="which checkpoints are kept")] = KeepSection(),  # noqa: B008  # frozen
     trackers: Annotated[
         list[Component], Kind("trackers"), Field(description="who else is told of every epoch")
     ] = [],  # noqa: B006  # a declaration: never called, never changed
@@ -106,7 +135,7 @@ class StudySpec:
     study: str
     metric: str
     goal: Goal
-    trials: int
+    budget: Budget
     seed: int
     objective: Mapping[str, Any]
     sampler: Mapping[str, Any]
@@ -115,6 +144,7 @@ class StudySpec:
     trackers: tuple[Mapping[str, Any], ...]
     storage: str
     directory: str
+    keep: Keep
     best_as: str | None
     path: Path
 
@@ -163,7 +193,7 @@ def _spec(tree: Mapping[str, Any], path: Path) -> StudySpec:
         study=tree["study"],
         metric=tree["metric"]["name"],
         goal=tree["metric"]["goal"],
-        trials=tree["budget"]["trials"],
+        budget=Budget(**tree["budget"]),
         seed=tree["seed"],
         objective=tree["objective"],
         sampler=tree["sampler"],
@@ -172,6 +202,7 @@ def _spec(tree: Mapping[str, Any], path: Path) -> StudySpec:
         trackers=tuple(tree["trackers"]),
         storage=tree["storage"],
         directory=tree["directory"],
+        keep=Keep(**tree["keep"]),
         best_as=tree["register"]["best_as"] if tree["register"] else None,
         path=path,
     )

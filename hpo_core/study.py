@@ -1,196 +1,207 @@
-"""A study: what to try next, what becomes of each trial, and the record of both.
+"""A study: what to try next, and what becomes of each trial.
 
 It is passive. An executor asks, reports and finishes; the study never starts anything, waits for nothing and knows no
-process, so that the same code is driven in this process, by local workers, by a cluster or by a simulator. It keeps no
-state that is not in its history: opening a study replays its reports into a new trial scheduler and asks a new sampler
-for every trial, which is why a study that was killed continues as if it had not been.
+process, so that the same code is driven in this process, by local workers, by a cluster or by a simulator. Everything
+that it decides is an event, and everything that it knows follows from its events (`hpo_core.record`): opening a study
+takes them into account again and asks a new sampler for every trial, which is why a study that was killed continues as
+if it had not been.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo_core import options
+from hpo_core import checkpoints, options
+from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.errors import HpoError
-from hpo_core.sampling import SamplerContext, SpaceExhausted, derive_seed, suggest
-from hpo_core.scheduling import Decision, TrialScheduler
+from hpo_core.history import Progress, Standing
+from hpo_core.proposing import Proposer
+from hpo_core.record import Record
+from hpo_core.sampling import SpaceExhausted, derive_seed
+from hpo_core.scheduling import (
+    CONTINUE,
+    Clone,
+    Decision,
+    Resume,
+    SchedulerContext,
+    Start,
+    Verdict,
+    Wait,
+)
 from hpo_core.spec import StudySpec
 from hpo_core.storage.ledger import Ledger
-from hpo_core.trial import Ending, Event, Outcome, Report, Trial
+from hpo_core.trial import Checkpoint, Ending, Event, Outcome, Report, Trial
 
 COMMIT_SECONDS = 0.2
 """A report waits at most this long for its commit while trials keep reporting: what a watcher from another shell sees
 is then at most this old. A finished trial never waits."""
 
-_OURS = ("attempt", "steps", "seconds", "reason", "best_step", "checkpoint")
-"""User attributes with a meaning of their own: a metric of such a name stays in the events and the metrics' table."""
+_OBEYED = (Ending.STOPPED, Ending.PAUSED)
 
-_STATES = {
-    Ending.COMPLETED: TrialState.COMPLETE,
-    Ending.STOPPED: TrialState.PRUNED,
-    Ending.FAILED: TrialState.FAIL,
-}
-
-
-@dataclass
-class _Live:
-    """A trial that runs now, and its best report so far."""
-
-    trial_id: int
-    steps: int = 0
-    seconds: float = 0.0
-    best: Report | None = None
-    diverged: str | None = None
+_ENDINGS = {Verdict.STOP: Ending.STOPPED, Verdict.PAUSE: Ending.PAUSED}
 
 
 class Study:
     """Implements `hpo_core.contracts.Driven` over a ledger. Not thread-safe.
 
-    `observers` are called with every event after its commit, in the order of the events.
+    `observers` are called with every event after its commit, in the order of the events. `budget` is the file's, with
+    what `--more` has added. `discard` is called with each checkpoint that nobody needs any more.
     """
 
     def __init__(
         self,
         spec: StudySpec,
-        target: int,
+        budget: Budget,
         ledger: Ledger,
         catalog: Catalog,
         code_path: list[str] | None = None,
         observers: Iterable[Callable[[Event], None]] = (),
+        discard: Callable[[Checkpoint], None] = checkpoints.delete,
     ) -> None:
         self.spec = spec
-        self.target = target
+        self.budget = budget
         self.draining: str | None = None  # why the study is being stopped, or None
-        self.exhausted: str | None = None  # why there is nothing left to propose, or None
+        self.blocked: str | None = None  # what is wrong with this machine, or None
+        self.over: str | None = None  # why nothing will be started any more, or None
         self.observers = list(observers)
         self._ledger = ledger
-        self._space = spec.space
-        self._code_path = code_path
-        self._live: dict[int, _Live] = {}
+        self._proposer = Proposer(spec, ledger, catalog)
+        context = SchedulerContext(derive_seed(spec.seed, "trial_scheduler"), spec.space)
+        self._scheduler = options.bind(catalog, "trial_schedulers", spec.trial_scheduler).build(
+            context
+        )
+        self._record = Record(spec, ledger, self._scheduler, code_path, discard)
+        self._history = self._record.history
+        self._exhausted: str | None = None  # why there is nothing left to propose, or None
+        self._drained: set[int] = (
+            set()
+        )  # running trials that were told to end because of `draining`
         self._last_commit = time.monotonic()
-        sampler = catalog.entry("samplers", spec.sampler["name"])
-        given = {key: value for key, value in spec.sampler.items() if key != "name"}
-        self._sampler = sampler.factory
-        self._sampler_options = options.keywords(catalog, sampler, given)
-        self._make_scheduler = options.bind(catalog, "trial_schedulers", spec.trial_scheduler).build
-        self._requeued = self._put_back_orphans()
-        self._finished = sum(trial.state.is_finished() for trial in ledger.trials())
-        self._scheduler = self._replay()
+        self._record.replay()
+        self._inherited = bool(self._history.running)  # trials whose driver died
 
     # ---- what executors call ----
 
     def ask(self) -> Trial | None:
-        """See Driven. A trial whose attempt was lost comes before a new one."""
-        if self.draining is not None:
+        """See Driven. A trial whose attempt was lost comes before what the trial scheduler wants."""
+        if self.draining is not None or self.over is not None:
             return None
-        if self._requeued:
-            return self._start(self._requeued.popleft())
-        if self._finished + len(self._live) >= self.target or self.exhausted is not None:
-            return None
-        number = len(self._ledger.trials())
-        context = SamplerContext(
-            derive_seed(self.spec.seed, number, "sampler"), self.spec.seed, number, self._space
-        )
-        try:
-            self._ledger.study.sampler = self._sampler(context, **self._sampler_options)
-        except SpaceExhausted as error:
-            self.exhausted = str(error)
-            return None
-        return self._start(self._propose(number))
+        if self._inherited:
+            self._inherited = False
+            self._resolve_running()
+        running = len(self._history.running)
+        spent = self.budget.spent(self._history, time.time(), running)
+        trial = self._next() if spent is None else None
+        if trial is None and running == 0:
+            self.wind_up(spent or self._exhausted or "the study is over")
+        return trial
 
     def report(self, trial: Trial, report: Report) -> Decision:
         """See Driven. A metric that is not finite ends its trial here, whatever the trial scheduler."""
-        live = self._live[trial.number]
-        live.steps, live.seconds = report.step, live.seconds + report.seconds
-        value = report.metrics[trial.metric]
-        self._ledger.mirror.set_trial_intermediate_value(live.trial_id, report.step, value)
-        live.diverged = report.not_finite()
-        if live.diverged is not None:
-            decision = Decision.stopped(live.diverged)
-        else:
-            if live.best is None or self._better(value, live.best.metrics[trial.metric]):
-                live.best = report
-            decision = self._scheduler.on_report(trial, report, self._score(value))
-        self._ledger.record_metrics(trial.number, trial.attempt, report)
-        self._ledger.record(
-            "report",
-            trial.number,
-            attempt=trial.attempt,
-            step=report.step,
-            metrics=report.metrics,
-            value=value,
-            seconds=round(report.seconds, 4),
-            decision=decision.verdict.value,
-            reason=decision.reason,
-        )
+        if not self._current(trial):
+            self._record.note("late", trial.number, attempt=trial.attempt, step=report.step)
+            return Decision.stopped(f"attempt {trial.attempt} was given up")
+        for warning in report.warnings:
+            self._record.note("warning", trial.number, attempt=trial.attempt, reason=warning)
+        decision, by = self._decide(trial, report)
+        self._record.report(trial, report, decision, by)
         if time.monotonic() - self._last_commit > COMMIT_SECONDS:
             self.commit()
         ending = decision.stop or report.step == trial.epochs  # it ends by itself: let it
         if self.draining is not None and not ending:
-            return Decision.stopped(self.draining)
+            self._drained.add(trial.number)
+            return Decision.paused(self.draining)
         return decision
 
     def finish(self, trial: Trial, outcome: Outcome) -> None:
-        """See Driven. An attempt that was stopped because the study is being stopped is put back."""
-        live = self._live.pop(trial.number)
-        if live.diverged is not None:
-            outcome = Outcome(Ending.FAILED, live.diverged, outcome.traceback)
-        drained = outcome.ending is Ending.STOPPED and outcome.reason == self.draining
-        if drained or outcome.ending is Ending.INTERRUPTED:
-            self._put_back(live.trial_id, trial, live.steps)
+        """See Driven. What the study decided counts, whatever way the attempt then ended."""
+        if self._current(trial):
+            self._resolve(trial, outcome)
         else:
-            self._close(trial, live, outcome)
+            said = {"ending": outcome.ending.value, "reason": outcome.reason}
+            self._record.note("late", trial.number, attempt=trial.attempt, **said)
         self.commit()
 
     def commit(self) -> None:
-        """See Driven. Raises StorageError."""
+        """See Driven. Deletes the checkpoints that nobody needs any more. Raises StorageError."""
         self._last_commit = time.monotonic()
-        for event in self._ledger.commit():
-            for observer in self.observers:
-                observer(event)
+        self._record.commit(self.observers)
 
     # ---- what the runner calls ----
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to run."""
-        complete = self._finished >= self.target or self.exhausted is not None
-        return complete and not self._live and not self._requeued
+        return self.over is not None or not (self._room or self._history.unfinished)
 
     @property
     def finished(self) -> int:
         """How many trials have ended for good, well or not."""
-        return self._finished
+        return self._history.finished
+
+    @property
+    def begun(self) -> bool:
+        """Whether any trial has been started."""
+        return bool(self._history.trials)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs have been reported, over all trials; those repeated after a loss count once."""
+        return self._history.epochs
+
+    @property
+    def seconds(self) -> float:
+        """How long drivers have run the study."""
+        return self._history.seconds(time.time())
 
     @property
     def requeued(self) -> int:
         """How many trials wait to be run again."""
-        return len(self._requeued)
+        inherited = len(self._history.running) if self._inherited else 0
+        return len(self._history.requeued) + inherited
+
+    @property
+    def paused(self) -> int:
+        """How many trials the trial scheduler has paused."""
+        unfinished = self._history.unfinished.values()
+        return sum(progress.standing is Standing.PAUSED for progress in unfinished)
 
     def trial(self, number: int) -> Trial:
         """The last attempt at a trial, as it was given to its worker."""
-        return self._trial(self._ledger.trials()[number])
+        return self._record.trial(number)
+
+    def standing(self, number: int) -> Standing | None:
+        """Where a trial stands, or None before it was started."""
+        progress = self._history.trials.get(number)
+        return None if progress is None else progress.standing
+
+    def knows(self, number: int, attempt: int) -> bool:
+        """Whether this attempt at a trial was begun, as far as this driver has heard."""
+        progress = self._history.trials.get(number)
+        return progress is not None and attempt <= progress.attempt
+
+    def saved(self, number: int) -> Report | None:
+        """The best report of a trial that came with a checkpoint."""
+        return self._history.trials[number].saved if number in self._history.trials else None
+
+    def needed(self) -> dict[str, Checkpoint]:
+        """The checkpoints that somebody may still need, by path."""
+        return self._record.retention.needed()
 
     def drain(self, reason: str) -> None:
-        """Start no more trials, and stop those that run at their next report, to be run again later."""
+        """Start no more trials, and have those that run pause at their next report, to be continued later."""
         self.draining = reason
 
     def release(self) -> None:
         """Put back every trial that its executor left running."""
-        for number, live in list(self._live.items()):
-            trial = self._trial(self._ledger.mirror.get_trial(live.trial_id))
-            self._put_back(live.trial_id, trial, live.steps)
-            del self._live[number]
-        self._withdraw_unproposed()
+        self._resolve_running()
+        for number in self._proposer.withdraw(self._history.trials):
+            self._record.refuse(number, "not of this study's space")
         self.commit()
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
@@ -200,21 +211,22 @@ class Study:
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)
 
-    def note(self, kind: str, **data: Any) -> None:
-        """Add an event that is about no trial; the next commit stores and tells it. May be called by an observer."""
-        self._ledger.record(kind, **data)
+    def note(self, kind: str, trial: int | None = None, **data: Any) -> None:
+        """Add an event that changes no trial; the next commit stores and tells it. May be called by an observer."""
+        self._record.note(kind, trial, **data)
 
-    def record(self, kind: str, **data: Any) -> None:
-        """Add an event that is about no trial, and commit."""
-        self.note(kind, **data)
+    def record(self, kind: str, trial: int | None = None, **data: Any) -> None:
+        """Add an event that changes no trial, and commit."""
+        self.note(kind, trial, **data)
         self.commit()
 
     def best(self) -> FrozenTrial | None:
         """The finished trial with the best value, failed ones aside; the earliest of equals."""
         best: FrozenTrial | None = None
+        sign = 1 if self.spec.goal == "maximize" else -1
         for trial in self._ledger.trials():
             if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and trial.values:
-                if best is None or self._better(trial.values[0], best.values[0]):
+                if best is None or sign * trial.values[0] > sign * best.values[0]:
                     best = trial
         return best
 
@@ -227,157 +239,157 @@ class Study:
             "failed": states.count(TrialState.FAIL),
         }
 
-    # ---- inside ----
+    # ---- what to run next ----
 
-    def _propose(self, number: int) -> int:
-        """Have the sampler give every parameter of a new trial a value; the trial's id in the ledger."""
+    @property
+    def _room(self) -> bool:
+        return self._exhausted is None and self.budget.room(self._history)
+
+    def _next(self) -> Trial | None:
+        """Start what has been put back, or what the trial scheduler wants; None: wait."""
+        if self._history.requeued:
+            return self._continue(self._history.requeued[0], origin="retried")
+        room = self._room
+        answer = self._scheduler.next(room)
+        if isinstance(answer, Wait):
+            return None
+        if isinstance(answer, Start) and room:
+            return self._start_new() or self._next()  # without room, if the space is exhausted
+        if isinstance(answer, Clone) and room and self._can_clone(answer):
+            return self._clone(answer)
+        if isinstance(answer, Resume) and self.standing(answer.number) is Standing.PAUSED:
+            return self._continue(answer.number, origin="resumed", reason=answer.reason)
+        name = self.spec.trial_scheduler["name"]
+        raise HpoError(f"the trial scheduler '{name}' asked for what cannot be: {answer}")
+
+    def _continue(self, number: int, **why: Any) -> Trial:
+        saved = self._history.trials[number].checkpoints
+        from_step = saved[0].step if saved else 0
+        return self._record.start(self._record.frozen(number), from_step=from_step, **why)
+
+    def _start_new(self) -> Trial | None:
+        """Propose and start a trial; None when there is nothing left to propose."""
+        evidence, fidelity = self._record.evidence, self._scheduler.fidelity()
+        known = len(self._ledger.trials())
+        shown = evidence.show(fidelity, self._record.unsettled())
         try:
-            asked = self._ledger.study.ask()
-            self._space.fill(lambda name, distribution: suggest(asked, name, distribution))
-        except (
-            Exception
-        ) as error:  # a sampler is a plugin, and may have been given an enqueued trial
-            name = self.spec.sampler["name"]
+            frozen = self._proposer.propose(self._record.space, shown)
+        except SpaceExhausted as error:
+            self._exhausted = str(error)
+            return None
+        if frozen.number < known:
+            return self._record.start(frozen, origin="enqueued")
+        learned_from = evidence.results(fidelity)
+        return self._record.start(
+            frozen, origin="new", learned_from=learned_from, fidelity=fidelity
+        )
+
+    def _can_clone(self, clone: Clone) -> bool:
+        """Whether a clone's parent is known, and what it replaces is paused."""
+        ends = clone.replaces is None or self.standing(clone.replaces) is Standing.PAUSED
+        return ends and clone.parent in self._history.trials
+
+    def _clone(self, clone: Clone) -> Trial:
+        """Make and start a trial from another one's newest checkpoint; the one it replaces ends."""
+        saved = self._history.trials[clone.parent].checkpoints
+        if not saved:
             raise HpoError(
-                f"the sampler '{name}' could not propose trial {number}: {type(error).__name__}: {error}"
-            ) from error
-        return asked._trial_id
+                f"trial {clone.parent} cannot be cloned: the objective '{self.spec.objective['name']}' saved no "
+                "checkpoint of it"
+            )
+        frozen = self._proposer.clone(self._record.space, clone)
+        if clone.replaces is not None:
+            self._end(self.trial(clone.replaces), Outcome(Ending.STOPPED, clone.reason))
+        return self._record.start(
+            frozen,
+            origin="cloned",
+            reason=clone.reason,
+            parent=clone.parent,
+            parent_step=saved[0].step,
+            checkpoint=saved[0].to_json(),
+        )
 
-    def _withdraw_unproposed(self) -> None:
-        """Drop a trial that an error or a signal kept from getting its parameters: it was never told of.
+    def wind_up(self, reason: str) -> None:
+        """Nothing runs and nothing will: what is paused or put back ends here, as stopped.
 
-        One that somebody enqueued through Optuna is stored already, so it is closed as failed.
+        Not so what was put back after its last epoch: no epoch is missing of it.
         """
-        for frozen in self._ledger.trials():
-            if frozen.state is TrialState.RUNNING and "attempt" not in frozen.user_attrs:
-                if not self._ledger.withdraw(frozen._trial_id):
-                    mirror = self._ledger.mirror
-                    mirror.set_trial_user_attr(
-                        frozen._trial_id, "reason", "not of this study's space"
-                    )
-                    mirror.set_trial_state_values(frozen._trial_id, TrialState.FAIL)
+        for number, progress in sorted(self._history.unfinished.items()):
+            trial = self.trial(number)
+            why = f"{progress.standing.value} after epoch {progress.step}: {reason}"
+            lacks_nothing = progress.best is not None and progress.step == trial.epochs
+            if lacks_nothing and progress.standing is Standing.REQUEUED:
+                self._end(trial, Outcome(Ending.COMPLETED))
+            else:
+                self._end(trial, Outcome(Ending.STOPPED, why))
+        self.over = reason
+        self.commit()
 
-    def _start(self, trial_id: int) -> Trial:
-        """Begin an attempt at a trial whose parameters are in the ledger."""
-        mirror = self._ledger.mirror
-        frozen = mirror.get_trial(trial_id)
-        if frozen.state is TrialState.WAITING:
-            mirror.set_trial_state_values(trial_id, TrialState.RUNNING)
-            self._ledger.forget_steps(trial_id)
-        mirror.set_trial_user_attr(trial_id, "attempt", frozen.user_attrs.get("attempt", 0) + 1)
-        trial = self._trial(mirror.get_trial(trial_id))
-        self._live[trial.number] = _Live(trial_id)
-        self._ledger.record(
-            "trial_started",
-            trial.number,
-            attempt=trial.attempt,
-            params=trial.params,
-            epochs=trial.epochs,
-        )
-        return trial
+    # ---- what becomes of trials ----
 
-    def _trial(self, frozen: FrozenTrial) -> Trial:
-        """The value that a worker needs, from what the ledger knows."""
-        attempt = frozen.user_attrs["attempt"]
-        folder = Path(self.spec.directory, self.spec.study, "trials", f"{frozen.number:04d}")
-        return Trial(
-            number=frozen.number,
-            attempt=attempt,
-            objective=self.spec.objective["name"],
-            params=dict(frozen.params),
-            config=self._space.fill(lambda name, _: frozen.params[name]),
-            seed=derive_seed(self.spec.seed, frozen.number, "trial"),
-            metric=self.spec.metric,
-            goal=self.spec.goal,
-            directory=str(folder / f"attempt-{attempt}"),
-            code_path=self._code_path,
-        )
+    def _current(self, trial: Trial) -> bool:
+        """Whether this is the attempt that runs: an executor may have given it up, and it may not know."""
+        progress = self._history.trials[trial.number]
+        return progress.standing is Standing.RUNNING and progress.attempt == trial.attempt
 
-    def _close(self, trial: Trial, live: _Live, outcome: Outcome) -> None:
-        """Give a trial its final state, value and attributes."""
-        value = None
-        mirror = self._ledger.mirror
-        attributes: dict[str, Any] = {"steps": live.steps, "seconds": round(live.seconds, 3)}
-        if outcome.reason:
-            attributes["reason"] = outcome.reason
-        if outcome.ending is not Ending.FAILED and live.best is not None:
-            value = live.best.metrics[trial.metric]
-            attributes["best_step"] = live.best.step
-            attributes |= {
-                name: number
-                for name, number in live.best.metrics.items()
-                if name not in (trial.metric, *_OURS)
-            }
-            if live.best.checkpoint is not None:
-                attributes["checkpoint"] = live.best.checkpoint
-        for key, attribute in attributes.items():
-            mirror.set_trial_user_attr(live.trial_id, key, attribute)
-        state = _STATES[outcome.ending]
-        self._tell_sampler(live.trial_id, state, value)
-        mirror.set_trial_state_values(live.trial_id, state, None if value is None else [value])
-        self._finished += 1
-        self._scheduler.on_finish(trial, outcome)
-        self._ledger.record(
-            "trial_finished",
-            trial.number,
-            attempt=trial.attempt,
-            state=state.name.lower(),
-            ending=outcome.ending.value,
-            value=value,
-            reason=outcome.reason,
-            steps=live.steps,
-            seconds=round(live.seconds, 3),
-        )
+    def _decide(self, trial: Trial, report: Report) -> tuple[Decision, str]:
+        """What a report leads to, and who says so: the metric, the trial scheduler or the budget."""
+        progress = self._history.trials[trial.number]
+        diverged = report.not_finite()
+        if diverged is not None:
+            return Decision.stopped(diverged), "metric"
+        if progress.repeats(report.step):
+            return CONTINUE, "scheduler"  # as it was decided then, or the trial had ended
+        decision = self._scheduler.on_report(trial, report, self._record.score(report))
+        if not decision.stop and report.step != trial.epochs:
+            under_way = len(self._history.running) - 1 + report.step - progress.step
+            spent = self.budget.spent(self._history, time.time(), under_way)
+            if spent is not None:
+                return Decision.stopped(spent), "budget"
+        return decision, "scheduler"
 
-    def _tell_sampler(self, trial_id: int, state: TrialState, value: float | None) -> None:
-        """What `optuna.Study.tell` does for samplers; it cannot be used, for it drops a pruned value."""
-        study: optuna.Study = self._ledger.study
-        trial = self._ledger.mirror.get_trial(trial_id)
-        study.sampler.after_trial(study, trial, state, None if value is None else [value])
+    def _resolve(self, trial: Trial, outcome: Outcome) -> None:
+        """End an attempt in the way that was decided, or else in the way that it ended by itself."""
+        progress = self._history.trials[trial.number]
+        decided = progress.decision
+        if progress.diverged:
+            outcome = Outcome(Ending.FAILED, decided.reason, peak_memory=outcome.peak_memory)
+        elif decided.stop:
+            ending = _ENDINGS[decided.verdict]
+            outcome = Outcome(ending, decided.reason, peak_memory=outcome.peak_memory)
+        elif trial.number in self._drained and outcome.ending in _OBEYED:
+            outcome = Outcome(Ending.INTERRUPTED, peak_memory=outcome.peak_memory)
+        self._drained.discard(trial.number)
+        self._end(trial, outcome)
 
-    def _put_back(self, trial_id: int, trial: Trial, steps: int) -> None:
-        self._ledger.mirror.set_trial_state_values(trial_id, TrialState.WAITING)
-        self._requeued.append(trial_id)
-        self._ledger.record("trial_interrupted", trial.number, attempt=trial.attempt, steps=steps)
+    def _resolve_running(self) -> None:
+        """End what runs as if it had been interrupted now, first trials first."""
+        for number in sorted(self._history.running):
+            self._resolve(self.trial(number), Outcome(Ending.INTERRUPTED))
 
-    def _put_back_orphans(self) -> deque[int]:
-        """Trials that were running or waiting when their driver ended: to be run again, first ones first.
+    def _end(self, trial: Trial, outcome: Outcome) -> None:
+        """Pause, put back or close a trial."""
+        progress = self._history.trials[trial.number]
+        if outcome.ending is Ending.PAUSED:
+            return self._record.pause(trial, outcome)
+        if outcome.ending is Ending.LOST:
+            outcome = self._unless_lost_too_often(progress, outcome)
+        if outcome.ending is Ending.COMPLETED and progress.best is None:
+            nothing = f"it had nothing left to do after epoch {progress.step} and reported nothing"
+            outcome = Outcome(Ending.FAILED, nothing, peak_memory=outcome.peak_memory)
+        if outcome.ending in (Ending.LOST, Ending.INTERRUPTED):
+            if outcome.ending is Ending.INTERRUPTED and outcome.reason and self.draining is None:
+                self.blocked = outcome.reason
+                self.drain(outcome.reason)
+            return self._record.put_back(trial, outcome)
+        state, value = self._record.result(trial, outcome)
+        self._proposer.tell(self._record.frozen(trial.number), state, value)
+        self._record.close(trial, outcome)
 
-        A waiting trial that never had an attempt was enqueued by somebody through Optuna: its `ask` will find it.
-        """
-        orphans: deque[int] = deque()
-        for frozen in self._ledger.trials():
-            if frozen.state.is_finished() or "attempt" not in frozen.user_attrs:
-                continue
-            if frozen.state is TrialState.RUNNING:
-                self._ledger.mirror.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
-            orphans.append(frozen._trial_id)
-        return orphans
-
-    def _replay(self) -> TrialScheduler:
-        """A trial scheduler that has seen every report of every finished trial's last attempt."""
-        scheduler: TrialScheduler = self._make_scheduler()
-        trials = {
-            frozen.number: self._trial(frozen)
-            for frozen in self._ledger.trials()
-            if frozen.state.is_finished() and "attempt" in frozen.user_attrs
-        }
-        for event in self._ledger.events():
-            trial = trials.get(-1 if event.trial is None else event.trial)
-            if trial is None or event.data.get("attempt") != trial.attempt:
-                continue
-            if event.kind == "report":
-                data = event.data
-                report = Report(data["step"], data["metrics"], data["seconds"])
-                if report.not_finite() is None:
-                    scheduler.on_report(trial, report, self._score(data["value"]))
-            elif event.kind == "trial_finished":
-                outcome = Outcome(Ending(event.data["ending"]), event.data["reason"])
-                scheduler.on_finish(trial, outcome)
-        return scheduler
-
-    def _better(self, value: float, than: float) -> bool:
-        return self._score(value) > self._score(than)
-
-    def _score(self, value: float) -> float:
-        return value if self.spec.goal == "maximize" else -value
+    def _unless_lost_too_often(self, progress: Progress, outcome: Outcome) -> Outcome:
+        bound = self.budget.max_attempts
+        if progress.losses + 1 < bound:
+            return outcome
+        times = f"lost {bound} times, at last because: " if bound > 1 else ""
+        reason = f"{times}{outcome.reason}"
+        return Outcome(Ending.FAILED, reason, outcome.traceback, outcome.peak_memory)

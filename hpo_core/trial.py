@@ -30,14 +30,28 @@ class _Json:
 
 
 @dataclass(frozen=True)
+class Checkpoint(_Json):
+    """The state of a trial after `step` epochs: a folder that appeared whole (see `hpo_core.checkpoints`).
+
+    `sha256` is that of the folder's manifest, which holds those of its files.
+    """
+
+    step: int
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Trial(_Json):
     """One attempt at one configuration: all that a worker needs to know to run it.
 
-    Made by `Study.ask`. `number` counts from 0 and never changes; `attempt` counts from 1 and grows when the trial has
-    to be run again. `params` are the searched values under their dotted names, `config` the objective's options with
-    those values filled in. `seed` is the same for every attempt. `directory` is where the attempt may keep files:
-    whoever writes there first makes it. `code_path` holds the folders that user code may be imported from, and is None
-    unless the user allowed code (`--allow-code`).
+    Made by `Study.ask`. `number` counts from 0 and never changes; `attempt` counts from 1 and grows whenever the trial
+    is started again: after a pause, after an interruption, after its worker was lost. `params` are the searched values
+    under their dotted names, `config` the objective's options with those values filled in. `seed` is the same for every
+    attempt. `directory` is where the attempt may keep files: whoever writes there first makes it. `checkpoints` are
+    what the attempt may continue from, newest first; an older one serves where a newer one is damaged. `parent` is the
+    trial that a clone was made from, and `parent_step` the epoch of the checkpoint that it began with. `code_path`
+    holds the folders that user code may be imported from, and is None unless the user allowed code (`--allow-code`).
     """
 
     number: int
@@ -50,6 +64,15 @@ class Trial(_Json):
     goal: Goal
     directory: str
     code_path: list[str] | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
+    parent: int | None = None
+    parent_step: int = 0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        checkpoints = tuple(Checkpoint.from_json(item) for item in data["checkpoints"])
+        return cls(**{**data, "checkpoints": checkpoints})
 
     @property
     def epochs(self) -> int | None:
@@ -64,13 +87,22 @@ class Report(_Json):
 
     `step` counts finished epochs (1 after the first) and grows from report to report. `metrics` holds numbers by name,
     the study's metric among them. `seconds` is the time since the report before (or since the start). `checkpoint` is
-    the path of a file, inside the trial's directory, that holds the state at this step; the file is complete.
+    the state at this step, where one was saved. `warnings` are for the study's log: a damaged checkpoint, say.
     """
 
     step: int
     metrics: dict[str, float]
     seconds: float = 0.0
-    checkpoint: str | None = None
+    checkpoint: Checkpoint | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        saved = data["checkpoint"]
+        checkpoint = None if saved is None else Checkpoint.from_json(saved)
+        warnings = tuple(data["warnings"])
+        return cls(**{**data, "checkpoint": checkpoint, "warnings": warnings})
 
     def not_finite(self) -> str | None:
         """Why this report must end its trial, or None: `val_loss is nan at step 3`."""
@@ -85,22 +117,28 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"  # the objective returned
     STOPPED = "stopped"  # it obeyed a Decision to stop
-    FAILED = "failed"  # it raised, its worker died, its metric was not finite
-    INTERRUPTED = "interrupted"  # the user stopped the study: the trial will be run again
+    PAUSED = "paused"  # it obeyed a Decision to pause: it may be continued from its checkpoint
+    FAILED = "failed"  # it raised, or its metric was not finite: it would again
+    LOST = "lost"  # its worker died, or ran out of memory or time: it is run again while it may
+    INTERRUPTED = "interrupted"  # nothing is wrong with it (the study is stopped, the disk is full): it is run again
 
 
 @dataclass(frozen=True)
 class Outcome(_Json):
-    """How an attempt ended and why. `traceback` is the user's own, for the trial's log, never for the terminal."""
+    """How an attempt ended and why. `traceback` is the user's own, for the trial's log, never for the terminal.
+
+    `peak_memory` is the most bytes that the attempt's processes held at once, where the executor measures it.
+    """
 
     ending: Ending
     reason: str = ""
     traceback: str = ""
+    peak_memory: int | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        return cls(Ending(data["ending"]), data["reason"], data["traceback"])
+        return cls(**{**data, "ending": Ending(data["ending"])})
 
 
 @dataclass(frozen=True)
@@ -108,7 +146,9 @@ class Event:
     """Something that happened to a study, with its place in the order of things.
 
     `seq` counts from 0 without gaps within a study. `kind` is one of `study_started`, `trial_started`, `report`,
-    `trial_finished`, `trial_interrupted`, `study_stopped`, `study_finished`, `model_registered`, `tracker_disabled`.
+    `trial_paused`, `trial_lost` (an attempt, to be repeated), `trial_interrupted`, `trial_finished`, `late` (what a
+    lost attempt still said), `warning`, `study_stopped`, `study_finished`, `study_changed`, `model_registered`,
+    `model_skipped`, `tracker_disabled`.
     `time` is seconds since the epoch, for people: nothing is decided by it.
     """
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from hpo_core.cli.notices import notice
 from hpo_core.cli.progress import Progress, TrialProgress
-from hpo_core.cli.summary import header_lines, summary_lines
+from hpo_core.cli.summary import header_lines, summary_lines, totals
 from hpo_core.cli.view import View
 from hpo_core.cli.wording import clean, count, number, parameters, span
 from hpo_core.trial import Event
@@ -24,7 +25,7 @@ class LinesView(View):
 
     def on_event(self, event: Event) -> None:
         """Called by the driver for every event, after it was stored."""
-        trial = self.progress.running.get(event.trial) if event.trial is not None else None
+        trial = known(self.progress, event)
         self.progress.apply(event)
         for line in self._lines(event, trial):
             print(line, file=self.stream)
@@ -47,25 +48,32 @@ class LinesView(View):
                 params = f"  {parameters(trial.params)}" if trial and trial.params else ""
                 return [finished_text(event) + params + self._standing()]
             case _:
-                return [line] if (line := notice(event)) else []
+                return [line] if (line := notice(event, trial)) else []
 
     def _report_line(self, event: Event) -> str:
         trial, metric = event.trial, self.progress.about["metric"]
         running = self.progress.running.get(event.trial) if event.trial is not None else None
         epochs = f"/{running.epochs}" if running and running.epochs else ""
+        again = "  (once more)" if event.data.get("repeated") else ""
         return (
             f"trial {trial} epoch {event.data['step']}{epochs}  "
-            f"{clean(metric)} {number(event.data['value'])}"
+            f"{clean(metric)} {number(event.data['value'])}{again}"
         )
 
     def _standing(self) -> str:
         progress = self.progress
-        best = (
-            f", best {number(progress.best_value)} by trial {progress.best_trial}"
-            if progress.best_trial is not None
-            else ""
-        )
-        return f"  [{progress.finished}/{progress.target}{best}]"
+        leader = progress.leader
+        best = "" if leader is None else f", best {number(leader[1])} by trial {leader[0]}"
+        only_trials = list(progress.limits) == ["trials"]
+        done = f"{progress.finished}/{progress.target}" if only_trials else totals(progress)
+        return f"  [{done}{best}]"
+
+
+def known(progress: Progress, event: Event) -> TrialProgress | None:
+    """The trial that an event is about as `progress` knows it, running or waiting."""
+    if event.trial is None:
+        return None
+    return progress.running.get(event.trial) or progress.waiting.get(event.trial)
 
 
 def finished_text(event: Event) -> str:
@@ -82,22 +90,3 @@ def finished_text(event: Event) -> str:
         f"trial {event.trial} complete  {number(data['value'])}  "
         f"{count(data['steps'], 'epoch')}  {span(data['seconds'])}"
     )
-
-
-def notice(event: Event) -> str | None:
-    """What both views say of the rarer events, or None where there is nothing to say."""
-    data = event.data
-    match event.kind:
-        case "trial_started" if data["attempt"] > 1:
-            return f"trial {event.trial} starts again (attempt {data['attempt']})"
-        case "trial_interrupted":
-            steps = count(data["steps"], "epoch")
-            return f"trial {event.trial} interrupted after {steps}, will be run again"
-        case "tracker_disabled":
-            return (
-                f"warning: tracker {clean(data['tracker'])} switched off: {clean(data['reason'])}"
-            )
-        case "model_skipped":
-            return f"warning: no model version was made: {clean(data['reason'])}"
-        case _:
-            return None

@@ -18,9 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo_core.cli.lines import finished_text, notice
+from hpo_core.cli.lines import finished_text, known
+from hpo_core.cli.notices import QUIET, notice
 from hpo_core.cli.progress import Progress, TrialProgress
-from hpo_core.cli.summary import header_lines, summary_lines
+from hpo_core.cli.summary import header_lines, summary_lines, totals
 from hpo_core.cli.view import View
 from hpo_core.cli.wording import about, number, parameters, span
 from hpo_core.trial import Event
@@ -54,7 +55,7 @@ class LiveView(View):
     def on_event(self, event: Event) -> None:
         """Called by the driver for every event, after it was stored."""
         with self._lock:
-            trial = self.progress.running.get(event.trial) if event.trial is not None else None
+            trial = known(self.progress, event)
             self.progress.apply(event)
             self._said += self._texts(event, trial)
 
@@ -103,8 +104,9 @@ class LiveView(View):
             case "trial_finished":
                 return [_finished(event, trial)]
             case _:
-                line = notice(event)
-                return [Text(f" {line}", style="yellow")] if line else []
+                line = notice(event, trial)
+                style = "dim" if event.kind in QUIET else "yellow"
+                return [Text(f" {line}", style=style)] if line else []
 
 
 def _finished(event: Event, trial: TrialProgress | None) -> Text:
@@ -156,28 +158,27 @@ def _row(trial: TrialProgress, now: float, width: int) -> list[RenderableType]:
 def _overall(progress: Progress, now: float, width: int) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_row(
-        Text(f" {progress.finished}/{progress.target} trials", style="bold"),
-        ProgressBar(
-            total=max(progress.target, 1),
-            completed=progress.finished,
-            width=24 if width >= 100 else 8,
-        ),
+        Text(f" {totals(progress)}", style="bold"),
+        ProgressBar(total=1, completed=progress.share(now), width=24 if width >= 100 else 8),
         _standing(progress, now),
     )
     return table
 
 
 def _standing(progress: Progress, now: float) -> Text:
-    """Best so far, failures, stopped early, time left: the least important last, where a narrow terminal cuts."""
+    """Best so far, time left, failures, pauses: the least important last, where a narrow terminal cuts."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    if progress.best_trial is not None:
-        text.append(f"best {number(progress.best_value)} (trial {progress.best_trial})", "green")
+    if (leader := progress.leader) is not None:
+        text.append(f"best {number(leader[1])} (trial {leader[0]})", "green")
     if left := progress.seconds_left(now):
         text.append(f"{' · ' if text else ''}{about(left)} left")
-    if failed := progress.counts["fail"]:
-        text.append(f"{' · ' if text else ''}{failed} failed", "red")
-    if pruned := progress.counts["pruned"]:
-        text.append(f"{' · ' if text else ''}{pruned} pruned", "dim")
+    for number_of, word, style in (
+        (progress.counts["fail"], "failed", "red"),
+        (len(progress.waiting), "paused", "yellow"),
+        (progress.counts["pruned"], "pruned", "dim"),
+    ):
+        if number_of:
+            text.append(f"{' · ' if text else ''}{number_of} {word}", style)
     return text
 
 

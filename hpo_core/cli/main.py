@@ -29,6 +29,8 @@ COMMANDS = {
     "status": ("reading:status", "How far the studies are."),
     "trials": ("reading:trials", "The trials of a study."),
     "show": ("reading:show", "Everything about one trial."),
+    "why": ("why:why", "Why a trial became what it is, step by step."),
+    "replay": ("replay:replay", "Check that a study's decisions follow from its events."),
     "best": ("reading:best", "The best trial, and the model that it became."),
     "plugins": ("catalog_commands:app", "Installed plugins and what they offer."),
     "list": ("catalog_commands:list_kind", "The components of a kind."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import random
+from dataclasses import asdict
 from typing import Any
 
 from hpo_core.catalog import Catalog
@@ -21,7 +22,7 @@ def preview(spec: StudySpec, catalog: Catalog, *, json: bool) -> None:
         "study": spec.study,
         **spec.identity(),
         "executor": dict(spec.executor),
-        "trials": spec.trials,
+        "budget": asdict(spec.budget),
         "storage": display(spec.storage),
         "plugins": _plugins(spec, catalog),
         "parameters": {name: str(item) for name, item in spec.space.parameters().items()},

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.tables import print_table
-from hpo_core.cli.wording import clean, number, parameters
+from hpo_core.cli.wording import clean, number, parameters, size
 from hpo_core.errors import NoSuccessError, UsageError, nearest
-from hpo_core.trial import json_safe
+from hpo_core.trial import Event, json_safe
+
+if TYPE_CHECKING:
+    from hpo_core.storage.studies import StudyRecord
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.", show_default=False)]
 
@@ -27,14 +30,14 @@ def status(
     from hpo_core.storage import database, reading, studies
 
     engine = database.open_existing(storage)
-    records = [_record(storage, study)] if study else studies.all_studies(engine)
+    records = [study_called(storage, study)] if study else studies.all_studies(engine)
     found = [reading.status(engine, record) for record in records]
     if json:
-        return _print_json([item.to_json() for item in found])
+        return print_json([item.to_json() for item in found])
     rows = [
         (
             item.record.name,
-            f"{item.record.finished}/{item.record.target}",
+            _done(item.record),
             item.complete,
             item.pruned,
             item.failed,
@@ -52,10 +55,10 @@ def trials(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) 
     """The trials of a study."""
     from hpo_core.storage import database, reading
 
-    record = _record(storage, study)
+    record = study_called(storage, study)
     rows = reading.trials(database.open_existing(storage), record)
     if json:
-        return _print_json([row.to_json() for row in rows])
+        return print_json([row.to_json() for row in rows])
     print_table(
         ("trial", "state", record.metric, "epochs", "attempt", "parameters", "reason"),
         [
@@ -82,20 +85,19 @@ def show(
     """Everything about one trial: parameters, every epoch, where its files are."""
     from hpo_core.storage import database, reading
 
-    engine, record = database.open_existing(storage), _record(storage, study)
+    engine, record = database.open_existing(storage), study_called(storage, study)
     row = reading.trial(engine, record, trial)
     if row is None:
         raise UsageError(f"study '{study}' has no trial {trial}: see hpo trials {study}")
-    events = reading.events(engine, record, trial)
-    reports = [event.data for event in events if event.kind == "report"]
+    told = reading.events(engine, record, trial)
     folder = Path(record.directory, "trials", f"{trial:04d}", f"attempt-{row.attempt}")
     if json:
-        about = row.to_json() | {
+        about = {
             "attributes": row.attributes,
             "directory": str(folder),
-            "reports": reports,
+            "reports": [event.data for event in told if event.kind == "report"],
         }
-        return _print_json(about)
+        return print_json(row.to_json() | about)
     print(
         f"trial {trial} of study {study}: {row.state}" + (f" ({row.reason})" if row.reason else "")
     )
@@ -103,20 +105,30 @@ def show(
     for name, value in row.params.items():
         print(f"  {clean(name)} = {clean(value)}")
     for name, value in row.attributes.items():
-        print(f"  [{clean(name)}] {clean(value)}")
+        print(f"  [{clean(name)}] {size(value) if name == 'peak_memory' else clean(value)}")
+    _print_history(told)
+
+
+def _print_history(told: list[Event]) -> None:
+    """Every attempt's start, reports and end, as one table."""
+    reports = [event.data for event in told if event.kind == "report"]
     names = sorted({name for report in reports for name in report["metrics"]})
-    print_table(
-        ("attempt", "epoch", *names, "decision"),
-        [
-            (
-                report["attempt"],
-                report["step"],
-                *(number(report["metrics"].get(name)) for name in names),
-                " ".join([report["decision"], report["reason"]]).strip(),
-            )
-            for report in reports
-        ],
-    )
+    rows = []
+    for event in told:
+        data = event.data
+        if event.kind == "report":
+            said = f"{data['decision']} {data['reason']}".strip()
+            saved = "saved" if "checkpoint" in data else ""
+            numbers = [number(data["metrics"].get(name)) for name in names]
+            rows.append((data["attempt"], data["step"], *numbers, saved, said))
+        elif event.kind in _TURNS:
+            said = f"{_TURNS[event.kind]}: {data['reason']}".removesuffix(": ")
+            rows.append((data["attempt"], data["steps"], *[""] * len(names), "", said))
+    print_table(("attempt", "epoch", *names, "checkpoint", "decision"), rows)
+
+
+_TURNS = {"trial_lost": "LOST", "trial_interrupted": "INTERRUPTED"}
+"""How an attempt ended that no decision ended."""
 
 
 def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
@@ -124,7 +136,7 @@ def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) ->
     from hpo_core.registry import versions
     from hpo_core.storage import database, reading
 
-    engine, record = database.open_existing(storage), _record(storage, study)
+    engine, record = database.open_existing(storage), study_called(storage, study)
     row = reading.best_trial(engine, record)
     if row is None:
         raise NoSuccessError(f"study '{study}' has no successful trial yet")
@@ -137,7 +149,7 @@ def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) ->
         "model_version": version.label if version else None,
     }
     if json:
-        return _print_json(about)
+        return print_json(about)
     print(f"{record.metric} {number(row.value)} by trial {row.number} of study {study}")
     for name, value in row.params.items():
         print(f"  {clean(name)} = {clean(value)}")
@@ -145,7 +157,7 @@ def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) ->
         print(f"model {version.label}: {version.path}")
 
 
-def _record(storage: str, name: str) -> Any:
+def study_called(storage: str, name: str) -> Any:
     """The study called `name`. Raises UsageError with the nearest name."""
     from hpo_core.storage import database, studies
 
@@ -159,9 +171,15 @@ def _record(storage: str, name: str) -> Any:
     return record
 
 
+def _done(record: StudyRecord) -> str:
+    """`3/20`, or `3` where the number of trials is not limited."""
+    return str(record.finished) if record.target is None else f"{record.finished}/{record.target}"
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print a value of JSON types on one line, with null for the numbers that JSON lacks."""
     print(json_module.dumps(json_safe(value), allow_nan=False))

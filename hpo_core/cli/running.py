@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from hpo_core.catalog import Catalog
 from hpo_core.cli.arguments import Json
 from hpo_core.errors import StudyFileError
 from hpo_core.spec import StudySpec, load_spec
+
+if TYPE_CHECKING:
+    from hpo_core.runner import Wishes
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
 Overrides = Annotated[
@@ -59,6 +62,13 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Set the study aside as NAME.1 and start anew.")
     ] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="Continue although ranges or choices in the file have changed since the last run.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run, with sample parameters.")
     ] = False,
@@ -79,12 +89,13 @@ def run(
         from hpo_core.cli.preview import preview
 
         return preview(spec, catalog, json=json)
-    raise typer.Exit(_run(spec, catalog, more=more, fresh=fresh, allow_code=allow_code, json=json))
+    from hpo_core.runner import Wishes
+
+    wishes = Wishes(more, fresh, allow_code, accept_changes)
+    raise typer.Exit(_run(spec, catalog, wishes, json=json))
 
 
-def _run(
-    spec: StudySpec, catalog: Catalog, *, more: int, fresh: bool, allow_code: bool, json: bool
-) -> int:
+def _run(spec: StudySpec, catalog: Catalog, wishes: Wishes, *, json: bool) -> int:
     from hpo_core import runner
     from hpo_core.cli import startup, view
 
@@ -94,14 +105,19 @@ def _run(
             spec,
             catalog,
             [shown.on_event],
-            runner.Wishes(more=more, fresh=fresh, allow_code=allow_code),
+            wishes,
             on_interrupt=_say_stopping,
+            on_outage=lambda sentence: _say(f"\n{sentence}\n"),
         )
 
 
 def _say_stopping(signal_name: str) -> None:
     how = "Ctrl-C again" if signal_name == "SIGINT" else f"{signal_name} again"
-    text = f"\nstopping after the running epochs ({how} to stop now)\n"
+    _say(f"\nstopping after the running epochs ({how} to stop now)\n")
+
+
+def _say(text: str) -> None:
+    """Write to the terminal at once, whatever the view is doing."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -118,6 +134,6 @@ def again(words: list[str]) -> str:
             skip = False
         elif word == "--more":
             skip = True
-        elif word != "--fresh" and not word.startswith("--more="):
+        elif word not in ("--fresh", "--accept-changes") and not word.startswith("--more="):
             kept.append(word)
     return shlex.join(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 
@@ -31,10 +32,23 @@ def header_lines(progress: Progress) -> list[str]:
 
 
 def _continuing(progress: Progress) -> str:
-    done = f"{progress.finished}/{progress.target} trials are done"
-    if progress.finished >= progress.target:
+    done = f"{totals(progress)} are done"
+    if progress.target is not None and progress.finished >= progress.target:
         return f"{done}: nothing left to run (--more N adds trials, --fresh starts anew)"
+    if progress.epochs >= progress.limits.get("epochs", math.inf):
+        return f"{done}: nothing left to run (raise budget.epochs, or --fresh starts anew)"
     return f"{done}, continuing (--fresh starts anew)"
+
+
+def totals(progress: Progress) -> str:
+    """What is done of what there is to do: `3/20 trials`, `12 trials, 40/100 epochs`."""
+    trials = (
+        count(progress.finished, "trial")
+        if progress.target is None
+        else f"{progress.finished}/{progress.target} trials"
+    )
+    limit = progress.limits.get("epochs")
+    return trials if limit is None else f"{trials}, {progress.epochs}/{limit} epochs"
 
 
 def summary_lines(progress: Progress, command: str) -> list[str]:
@@ -57,9 +71,13 @@ def _tally(progress: Progress) -> Iterator[str]:
     reason = f" ({clean(ended.data['reason'])})" if ended.data.get("reason") else ""
     took = about(ended.time - progress.started)
     yield (
-        f"{word}{reason}: {progress.finished}/{progress.target} trials"
-        f"{tally(progress.counts)} after {took}"
+        f"{word}{reason}: {totals(progress)}"
+        f"{tally(progress.counts)}{_waiting(progress)} after {took}"
     )
+
+
+def _waiting(progress: Progress) -> str:
+    return f", {len(progress.waiting)} paused," if progress.waiting else ""
 
 
 def tally(counts: dict[str, int]) -> str:

@@ -44,6 +44,16 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def wrapped(line: str, width: int | None) -> list[str]:
+    """A line of prose at most `width` wide, or as it is where that is None; what follows is indented a bit more."""
+    if width is None or len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _wrapped(text: str, room: int | None) -> list[str]:
     if room is None or len(text) <= room:
         return [text]

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, func, insert, select
 
 from hpo_core.errors import HpoError
+from hpo_core.faults import point
 from hpo_core.registry import provenance
 from hpo_core.storage.database import connect
 from hpo_core.storage.tables import hpo_model_versions as table
@@ -91,7 +91,7 @@ def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> 
         same = (existing.study_id, existing.trial, existing.sha256)
         if same == (candidate.study_id, candidate.trial, sha256):
             return existing
-    folder, number = _place(engine, name, candidate, models / name)
+    folder, number = _place(engine, name, candidate, models / name, sha256)
     version = ModelVersion(
         name=name,
         version=number,
@@ -110,6 +110,7 @@ def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> 
         created=time.time(),
     )
     row = asdict(version) | {key: json.dumps(getattr(version, key)) for key in _JSON}
+    point("model.insert")
     with connect(engine) as connection:
         connection.execute(insert(table), row)
     return version
@@ -140,27 +141,40 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _place(engine: Engine, name: str, candidate: Candidate, models: Path) -> tuple[Path, int]:
+def _place(
+    engine: Engine, name: str, candidate: Candidate, models: Path, sha256: str
+) -> tuple[Path, int]:
     """Copy the checkpoint into the folder of the next free number; the folder and the number."""
-    models.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=models))
+    part = models / f".part-{candidate.study}-{candidate.trial}"
+    shutil.rmtree(part, ignore_errors=True)  # a kill may have left it, and a study has one driver
+    part.mkdir(parents=True)
     try:
         copy = part / _file_name(candidate)
+        point("model.write")
         shutil.copyfile(candidate.checkpoint, copy)
         with copy.open("rb") as file:
             os.fsync(file.fileno())
-        part.chmod(0o755)
         number = _next_number(engine, name)
-        while True:
-            try:
-                part.rename(models / str(number))
-                return models / str(number), number
-            except OSError:
-                if not (models / str(number)).exists():
-                    raise
-                number += 1
+        point("model.rename")
+        while not _take(models / str(number), part, copy.name, sha256):
+            number += 1
+        return models / str(number), number
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _take(folder: Path, part: Path, name: str, sha256: str) -> bool:
+    """Give `part` its final name; False when another model is there. No row names the folder yet.
+
+    If the very same file is there, then a kill came between this and the row.
+    """
+    try:
+        part.rename(folder)
+        return True
+    except OSError:
+        if not folder.exists():
+            raise
+        return (folder / name).is_file() and digest(folder / name) == sha256
 
 
 def _next_number(engine: Engine, name: str) -> int:

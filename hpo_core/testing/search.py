@@ -1,4 +1,4 @@
-"""Contract suites for samplers and trial schedulers: subclass one in a plugin's tests and say how to build yours.
+"""The contract suite for samplers: subclass it in a plugin's tests and say how to build yours.
 
 ::
 
@@ -6,9 +6,8 @@
         def sampler(self, context):
             return samplers.random(context)
 
-Both kinds promise the same in the end: a study that was killed at any moment and continued goes on as if nothing had
-happened. For a sampler that is tried by copying a study's history up to each trial into a new study, for a trial
-scheduler by replaying what it was told.
+What a sampler promises in the end: a study that was killed at any moment and continued goes on as if nothing had
+happened. That is tried by copying a study's history up to each trial into a new study.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 import copy
 import math
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo_core import sampling
 from hpo_core.sampling import SamplerContext, derive_seed
-from hpo_core.scheduling import Decision, TrialScheduler, Verdict
 from hpo_core.space import Choice, Distribution, Float, Scalar, Space
-from hpo_core.trial import Ending, Goal, Outcome, Report, Trial
 
 SPACES = {
     "flat": Space(
@@ -151,7 +147,7 @@ class SamplerContract:
         for proposed in AskTell(self.sampler, space).run(self.trials, MIXED):
             assert proposed.keys() <= space.parameters().keys()
             for path, value in proposed.items():
-                _assert_within(space.parameters()[path], value)
+                assert_within(space.parameters()[path], value)
 
     @pytest.mark.parametrize("name", ["flat", "conditional"])
     def test_a_study_continued_after_any_trial_proposes_the_same(self, name: str) -> None:
@@ -189,7 +185,8 @@ class SamplerContract:
         assert len(session.study.trials) == self.trials
 
 
-def _assert_within(distribution: Distribution, value: Scalar) -> None:
+def assert_within(distribution: Distribution, value: Scalar) -> None:
+    """Fail unless a value is one that the distribution has, of the type that it has."""
     if isinstance(distribution, Choice):
         assert any(value == label and type(value) is type(label) for label in distribution.labels)
         return
@@ -198,130 +195,3 @@ def _assert_within(distribution: Distribution, value: Scalar) -> None:
     if distribution.step is not None:
         steps = (value - distribution.low) / distribution.step
         assert steps == pytest.approx(round(steps))
-
-
-@dataclass(frozen=True)
-class Told:
-    """One thing that a trial scheduler was told: a report with its score, or an outcome."""
-
-    trial: Trial
-    said: Report | Outcome
-    score: float = 0.0
-
-    def to(self, scheduler: TrialScheduler) -> Decision | None:
-        """Tell it to a scheduler; what it decided, if there was something to decide."""
-        if isinstance(self.said, Report):
-            return scheduler.on_report(self.trial, self.said, self.score)
-        scheduler.on_finish(self.trial, self.said)
-        return None
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Simulated studies: what is minimised or maximised, epochs between reports, and whether trials know their end."""
-
-    goal: Goal = "maximize"
-    stride: int = 1
-    known_end: bool = True
-    flat: bool = False
-
-    EPOCHS = 9
-    TRIALS = 24
-    WORKERS = 4
-
-    def play(self, scheduler: TrialScheduler) -> list[tuple[Told, Decision | None]]:
-        """Run all trials on a few workers, in a fixed order of reports; everything said and decided."""
-        dice = random.Random(5)
-        waiting = [self._trial(number) for number in range(self.TRIALS)]
-        running: dict[int, tuple[Trial, int]] = {}
-        log: list[tuple[Told, Decision | None]] = []
-        while waiting or running:
-            while waiting and len(running) < self.WORKERS:
-                trial = waiting.pop(0)
-                running[trial.number] = (trial, 0)
-            trial, step = running[dice.choice(sorted(running))]
-            step = min(step + self.stride, self.EPOCHS)
-            told = self._report(trial, step)
-            decision = told.to(scheduler)
-            log.append((told, decision))
-            running[trial.number] = (trial, step)
-            outcome = self._outcome(trial, step, decision)
-            if outcome is not None:
-                del running[trial.number]
-                log.append((Told(trial, outcome), Told(trial, outcome).to(scheduler)))
-        return log
-
-    def _trial(self, number: int) -> Trial:
-        config = {"epochs": self.EPOCHS} if self.known_end else {}
-        return Trial(number, 1, "simulated", {}, config, number, "metric", self.goal, "/nowhere")
-
-    def _report(self, trial: Trial, step: int) -> Told:
-        dice = random.Random(f"{trial.number}/{step}")
-        quality = random.Random(f"{trial.number}").random()
-        score = 0.5 if self.flat else quality * (1 - math.exp(-step / 3)) + dice.gauss(0, 0.02)
-        metric = score if self.goal == "maximize" else -score
-        return Told(trial, Report(step, {"metric": metric}, seconds=dice.random()), score)
-
-    def _outcome(self, trial: Trial, step: int, decision: Decision | None) -> Outcome | None:
-        if decision is not None and decision.verdict is Verdict.STOP:
-            return Outcome(Ending.STOPPED, decision.reason)
-        if trial.number % 7 == 5 and step >= 4:
-            return Outcome(Ending.FAILED, "metric is nan at step 5")
-        return Outcome(Ending.COMPLETED) if step == self.EPOCHS else None
-
-
-CURVES = {
-    "maximize": Curves(),
-    "minimize, every second epoch": Curves("minimize", stride=2),
-    "no known end, every third epoch": Curves(stride=3, known_end=False),
-    "all alike": Curves(flat=True),
-}
-
-
-@pytest.mark.parametrize("curves", CURVES.values(), ids=CURVES)
-class TrialSchedulerContract:
-    """What every trial scheduler promises. Subclasses build a new one in `scheduler`."""
-
-    def scheduler(self) -> TrialScheduler:
-        """Call the factory with options of the subclass's choice."""
-        raise NotImplementedError
-
-    def test_it_decides_and_says_why(self, curves: Curves) -> None:
-        scheduler = self.scheduler()
-        assert isinstance(scheduler, TrialScheduler)
-        for told, decision in curves.play(scheduler):
-            if isinstance(told.said, Outcome):
-                assert decision is None
-                continue
-            assert isinstance(decision, Decision)
-            assert bool(decision.reason.strip()) == decision.stop
-            assert "\n" not in decision.reason
-
-    def test_a_replay_decides_the_same(self, curves: Curves) -> None:
-        log = curves.play(self.scheduler())
-        continued = self.scheduler()
-        assert [told.to(continued) for told, _ in log] == [decision for _, decision in log]
-
-    def test_a_trial_may_finish_its_last_epoch(self, curves: Curves) -> None:
-        for told, decision in curves.play(self.scheduler()):
-            if isinstance(told.said, Report) and told.said.step == told.trial.epochs:
-                assert decision is not None
-                assert not decision.stop
-
-    def test_it_has_no_clock_and_no_dice(
-        self, curves: Curves, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        log = curves.play(self.scheduler())
-        other = self.scheduler()
-        with monkeypatch.context() as patch:
-            for clock in ("time", "monotonic", "perf_counter"):
-                patch.setattr(time, clock, _forbidden)
-            random.seed(2), np.random.seed(2)
-            before = random.getstate()
-            decisions = [told.to(other) for told, _ in log]
-            assert random.getstate() == before
-        assert decisions == [decision for _, decision in log]
-
-
-def _forbidden() -> float:
-    raise AssertionError("a trial scheduler has no clock: reports are all it may go by")

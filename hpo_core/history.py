@@ -1,0 +1,185 @@
+"""What a study's events add up to: where every trial stands, and how much of the budget is used.
+
+A driver applies each event as it happens; one that continues a study applies the stored ones in the same order. Both
+then know the same, because there is no other way to learn anything: history is the state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hpo_core.scheduling import CONTINUE, Decision, Verdict
+from hpo_core.trial import Checkpoint, Event, Report
+
+
+class Standing(StrEnum):
+    """Where a trial stands between two events."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  # by the trial scheduler, which may resume it
+    REQUEUED = (
+        "requeued"  # its attempt was lost or interrupted: it runs again as soon as there is room
+    )
+    FINISHED = "finished"
+
+
+@dataclass
+class Progress:
+    """One trial. `step` is the highest that was told to the trial scheduler, `first` the one that a clone began with.
+
+    `reports` are the latest of each step, until the trial is finished; `best` is the best of them and `saved` the best
+    that came with a checkpoint. `checkpoints` are newest first, those of a clone's parent at the end.
+    """
+
+    number: int
+    attempt: int = 0
+    losses: int = 0
+    standing: Standing = Standing.RUNNING
+    parent: int | None = None
+    first: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    peak_memory: int | None = None
+    decision: Decision = CONTINUE
+    diverged: bool = False
+    reports: dict[int, Report] = field(default_factory=dict)
+    best: Report | None = None
+    saved: Report | None = None
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+
+    def repeats(self, step: int) -> bool:
+        """Whether a step was told before, by an attempt that did not live to save it."""
+        return step <= self.step
+
+
+class History:
+    """Applies events. `score` turns a report into the study's metric so that higher is better.
+
+    `located` is a checkpoint's path as it is now, for the study's folder may have been renamed since.
+    """
+
+    def __init__(
+        self, score: Callable[[Report], float], located: Callable[[str], str] = lambda path: path
+    ) -> None:
+        self.trials: dict[int, Progress] = {}
+        self.unfinished: dict[int, Progress] = {}
+        self.requeued: deque[int] = deque()
+        self.running: dict[int, None] = {}  # their numbers
+        self.finished = 0
+        self.epochs = 0
+        self._score = score
+        self._located = located
+        self._earlier = 0.0  # seconds that drivers before this one ran
+        self._began: float | None = None
+        self._latest = 0.0
+
+    def seconds(self, now: float) -> float:
+        """How long drivers have run this study; `now` in the same clock as the events."""
+        return self._earlier + (0.0 if self._began is None else max(0.0, now - self._began))
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account; events come in the order of their `seq`."""
+        if event.kind == "study_started":
+            if self._began is not None:
+                self._earlier += max(0.0, self._latest - self._began)
+            self._began = self._latest = event.time
+        self._latest = max(self._latest, event.time)
+        step = _STEPS.get(event.kind)
+        if step is not None and event.trial is not None:
+            step(self, event.trial, event.data)
+
+    def adopt(self, number: int) -> None:
+        """Count a finished trial that no event tells of: somebody added it through Optuna."""
+        self.trials[number] = Progress(number, standing=Standing.FINISHED)
+        self.finished += 1
+
+    def _started(self, number: int, data: dict[str, Any]) -> None:
+        progress = self.trials.get(number)
+        if progress is None:
+            progress = self.trials[number] = self.unfinished[number] = Progress(number)
+            progress.parent = data.get("parent")
+            if progress.parent is not None:
+                progress.first = progress.step = data["parent_step"]
+                progress.checkpoints = [self._checkpoint(data["checkpoint"])]
+        elif progress.standing is Standing.REQUEUED:
+            self.requeued.remove(number)
+        progress.standing = Standing.RUNNING
+        progress.decision = CONTINUE
+        progress.attempt = data["attempt"]
+        self.running[number] = None
+
+    def _reported(self, number: int, data: dict[str, Any]) -> None:
+        progress = self.trials[number]
+        given = data.get("checkpoint")
+        checkpoint = None if given is None else self._checkpoint(given)
+        report = Report(data["step"], data["metrics"], data["seconds"], checkpoint)
+        if not progress.repeats(report.step):
+            self.epochs += report.step - progress.step
+            progress.step = report.step
+        progress.decision = Decision(Verdict(data["decision"]), data["reason"])
+        progress.seconds += report.seconds
+        if checkpoint is not None:
+            progress.checkpoints.insert(0, checkpoint)
+        if data.get("by") == "metric":
+            progress.diverged = True
+            return
+        again = report.step in progress.reports
+        progress.reports[report.step] = report
+        among = progress.reports.values() if again else [report]
+        progress.best = self._better(None if again else progress.best, among)
+        with_checkpoint = [each for each in among if each.checkpoint is not None]
+        progress.saved = self._better(None if again else progress.saved, with_checkpoint)
+
+    def _checkpoint(self, data: dict[str, Any]) -> Checkpoint:
+        return Checkpoint.from_json(data | {"path": self._located(data["path"])})
+
+    def _better(self, best: Report | None, reports: Any) -> Report | None:
+        for report in reports:
+            if best is None or self._score(report) > self._score(best):
+                best = report
+        return best
+
+    def _paused(self, number: int, data: dict[str, Any]) -> None:
+        self._ended(number, Standing.PAUSED, data)
+
+    def _interrupted(self, number: int, data: dict[str, Any]) -> None:
+        self._ended(number, Standing.REQUEUED, data)
+        self.requeued.append(number)
+
+    def _lost(self, number: int, data: dict[str, Any]) -> None:
+        self._interrupted(number, data)
+        self.trials[number].losses += 1
+
+    def _finished(self, number: int, data: dict[str, Any]) -> None:
+        if number not in self.trials:  # refused before it was started
+            self.trials[number] = Progress(number, standing=Standing.PAUSED)
+        progress = self.trials[number]
+        if progress.standing is Standing.REQUEUED:
+            self.requeued.remove(number)
+        self._ended(number, Standing.FINISHED, data)
+        self.unfinished.pop(number, None)
+        progress.reports = {}
+        progress.checkpoints = []
+        self.finished += 1
+
+    def _ended(self, number: int, standing: Standing, data: dict[str, Any]) -> None:
+        progress = self.trials[number]
+        self.running.pop(number, None)
+        progress.standing = standing
+        peak = data.get("peak_memory")
+        if peak is not None:
+            progress.peak_memory = max(peak, progress.peak_memory or 0)
+
+
+_STEPS: dict[str, Callable[[History, int, dict[str, Any]], None]] = {
+    "trial_started": History._started,
+    "report": History._reported,
+    "trial_paused": History._paused,
+    "trial_interrupted": History._interrupted,
+    "trial_lost": History._lost,
+    "trial_finished": History._finished,
+}
