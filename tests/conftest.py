@@ -10,12 +10,29 @@ from typing import Annotated, Any
 
 import optuna
 import pytest
+from driving import Exploiting, Promoting, Scripted, saving
 from hypothesis import HealthCheck, settings
+from postgres import postgres as postgres
+from postgres import storage as storage
 from pydantic import Field
 
-from hpo_core import CONTINUE, Decision, Driven, Interrupt, Outcome, Report, Run, Trial
+from hpo_core import (
+    CONTINUE,
+    Decision,
+    Driven,
+    Event,
+    Interrupt,
+    Outcome,
+    Report,
+    Run,
+    SchedulerContext,
+    Trial,
+    TrialScheduler,
+    runner,
+)
 from hpo_core.catalog import Catalog, Entry
 from hpo_core.execution import execute
+from hpo_core.runner import Wishes
 from hpo_core.sampling import SamplerContext
 from hpo_core.spec import StudySpec, check
 from hpo_core.storage import database
@@ -60,10 +77,10 @@ def tpe_sampler(context: SamplerContext) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=context.seed, n_startup_trials=3)
 
 
-class StopAbove:
+class StopAbove(TrialScheduler):
     """Stops trials whose loss is above a bound at an epoch."""
 
-    def __init__(self, *, bound: float = 1e9) -> None:
+    def __init__(self, context: SchedulerContext, *, bound: float = 1e9) -> None:
         self.bound = bound
         self.seen: list[tuple[int, int, float]] = []
 
@@ -95,7 +112,7 @@ class Inline:
 
 @pytest.fixture
 def catalog() -> Catalog:
-    """`bowl`, `random`, `tpe`, `stop-above`, `inline`."""
+    """The toys of this file and of `driving`."""
     made = Catalog()
     offers: list[tuple[str, str, Callable[..., Any]]] = [
         ("objectives", "bowl", bowl),
@@ -103,11 +120,16 @@ def catalog() -> Catalog:
         ("samplers", "tpe", tpe_sampler),
         ("trial_schedulers", "none", StopAbove),
         ("trial_schedulers", "stop-above", StopAbove),
+        ("objectives", "saving", saving),
+        ("trial_schedulers", "promoting", Promoting),
+        ("trial_schedulers", "exploiting", Exploiting),
+        ("trial_schedulers", "scripted", Scripted),
         ("executors", "processes", Inline),
     ]
     for kind, name, factory in offers:
         made.add(Entry(kind, name, factory, "tests", "tests"))
     Inline.catalog = made
+    Scripted.answers, Scripted.pauses, Scripted.stops = [], {}, {}
     return made
 
 
@@ -145,5 +167,40 @@ def make_spec(tmp_path: Path, catalog: Catalog, empty_database: Path) -> Callabl
         for old, new in changes.items():
             text = text.replace(old, new)
         return check(parse(text, "study.yaml"), catalog, tmp_path / "study.yaml")
+
+    return make
+
+
+@pytest.fixture
+def offer(catalog: Catalog) -> Callable[[str, str, Any], None]:
+    """Adds a component to the catalog."""
+    return lambda kind, name, factory: catalog.add(Entry(kind, name, factory, "tests", "tests"))
+
+
+@pytest.fixture
+def run(catalog: Catalog) -> Callable[..., list[Event]]:
+    """Run a study that ends well; the events told."""
+
+    def run_study(spec: StudySpec, **wishes: Any) -> list[Event]:
+        told: list[Event] = []
+        assert runner.run(spec, catalog, [told.append], Wishes(**wishes)) == 0
+        return told
+
+    return run_study
+
+
+@pytest.fixture
+def saving_spec(make_spec: Callable[..., StudySpec]) -> Callable[..., StudySpec]:
+    """A study of objectives that save their state, with a trial scheduler and a budget in YAML."""
+
+    def make(
+        scheduler: str, budget: str = "{trials: 6}", sampler: str = "random", **changes: str
+    ) -> StudySpec:
+        own = {
+            "name: bowl,": "name: saving,",
+            "{name: stop-above, bound: 1000000000.0}": scheduler,
+            "{trials: 6}": budget,
+        }
+        return make_spec(trials=6, sampler=sampler, **own, **changes)
 
     return make

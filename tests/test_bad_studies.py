@@ -70,6 +70,22 @@ CHANGED: list[tuple[str, str, str, str]] = [
     ("reduction_factor: 3", "reduction_factor: 1", "13:46", "greater than or equal to 2, got 1"),
     ("workers: 2", "workers: 0", "14:29", "greater than or equal to 1, got 0"),
     ("resnet18-digits", "a b", "17:12", "register.best_as: string should match pattern"),
+    # the budget, and what is kept
+    ("{trials: 20}", "{}", "3:1", "budget: a budget needs at least one of trials, epochs and hours"),
+    ("{trials: 20}", "{max_attempts: 2}", "3:1", "budget: a budget needs at least one of trials, epochs and hours"),
+    ("{trials: 20}", "{trials: null}", "3:1", "budget: a budget needs at least one of"),
+    ("{trials: 20}", "{epochs: many}", "3:10", "budget.epochs: input should be a valid integer, got 'many'"),
+    ("{trials: 20}", "{trials: 20, epochs: 0}", "3:22", "budget.epochs: input should be greater than or equal to 1"),
+    ("{trials: 20}", "{hours: 0}", "3:10", "budget.hours: input should be greater than 0, got 0"),
+    ("{trials: 20}", "{hour: 1}", "3:10", "budget.hour: unknown key - did you mean 'hours'?"),
+    ("{trials: 20}", "{trials: 20, max_attempts: 0}", "3:22", "max_attempts: input should be greater than or equal"),
+    ("seed: 7", "seed: 7\nkeep: {paused: some}", "5:8", "paused: input should be a valid integer or 'all', got 'some'"),
+    ("seed: 7", "seed: 7\nkeep: {paused: al}", "5:8", "integer or 'all', got 'al' - did you mean 'all'?"),
+    ("seed: 7", "seed: 7\nkeep: {paused: -1}", "5:8", "greater than or equal to 0 or 'all', got -1"),
+    ("seed: 7", "seed: 7\nkeep: {last: 0}", "5:8", "keep.last: input should be greater than or equal to 1, got 0"),
+    ("seed: 7", "seed: 7\nkeep: {best: true}", "5:8", "keep.best: input should be a valid integer, got True"),
+    ("seed: 7", "seed: 7\nkeep: {newest: 1}", "5:8", "keep.newest: unknown key"),
+    ("seed: 7", "seed: 7\nkeep: all", "5:1", "keep: input should be an object, got 'all'"),
     # distributions
     (LR, "{float: [0, 1.0], log: true}", "10:39", "with log the low bound must be above 0, got 0"),
     (LR, "{float: [1.0, 1e-3]}", "10:39", "the low bound 1.0 is above the high bound 0.001"),
@@ -92,6 +108,10 @@ CHANGED: list[tuple[str, str, str, str]] = [
     ("startup: 5", "startup: {int: [1, 9]}", "12:22", "only options of the objective can be searched"),
     ("{name: tpe, startup: 5}", "{choice: [tpe, random]}", "12:1", "only options of the objective"),
     ("seed: 7", "seed: {int: [0, 9]}", "4:1", "only options of the objective can be searched"),
+    # a list of components without the option's name
+    ("name: asha, min_", "every: [none], min_", "13:1", "the trial scheduler needs a name"),
+    ("{name: asha, ", "{every: [{name: asha, min_epochs: 0}]} # {", "13:40", "every.0.min_epochs: input should be"),
+    ("{name: asha, ", "{every: [nane]} # {", "13:27", "every.0: there is no trial scheduler 'nane'"),
     # options of another component, or missing
     ("lr: {float", "gamma: 1, lr: {float", "10:26", "the optimizer 'sgd' has no option 'gamma'"),
     ("[constant, {", "[{name: constant, gamma: 1}, {", "11:44", "'gamma' (it has none at all)"),
@@ -156,7 +176,7 @@ def test_there_are_forty_bad_files_and_the_good_one_is_good(tmp_path: Path) -> N
     path = tmp_path / "good.yaml"
     path.write_text(GOOD, encoding="utf-8")
     spec = load_spec(path, [], toy_catalog())
-    assert (spec.study, spec.goal, spec.trials, spec.best_as) == (
+    assert (spec.study, spec.goal, spec.budget.trials, spec.best_as) == (
         "resnet_lr", "maximize", 20, "resnet18-digits",
     )  # fmt: skip
     parameters = {"optimizer.lr", "lr_scheduler", "lr_scheduler.step.gamma"}
@@ -213,6 +233,12 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     assert [problem.line for problem in _refused(tmp_path / "s.yaml", text).problems] == [4, 7, 12]
 
 
+@pytest.mark.parametrize("keep", ["{paused: some}", "{paused: -1}", "{paused: [all]}"])
+def test_what_fits_no_alternative_is_one_problem(keep: str, tmp_path: Path) -> None:
+    error = _refused(tmp_path / "s.yaml", _changed("seed: 7", f"seed: 7\nkeep: {keep}"))
+    assert [problem.path for problem in error.problems] == ["keep.paused"]
+
+
 def test_an_override_is_blamed_for_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(GOOD, encoding="utf-8")
@@ -254,6 +280,11 @@ def _validate(path: Path, text: str) -> tuple[int, str]:
         ("seed: 7", "sede: 7", "did you mean 'seed'?"),
         ("seed: 7", "seed: 7\nseed: 7", "given twice"),
         ("name: tpe", "name: tpee", "did you mean 'tpe'?"),
+        (
+            "workers: 2",
+            "workers: 0",
+            "workers: input should be greater than or equal to 1 or 'auto'",
+        ),
         ("name: resnet18", "name: resnet81", "did you mean 'resnet18'?"),
     ],
 )

@@ -48,6 +48,8 @@ class Script:
             "goal": "maximize",
             "target": 4,
             "finished": 0,
+            "epochs": 0,
+            "budget": {"trials": 4, "epochs": None, "hours": None, "max_attempts": 3},
             "continued": False,
             "sampler": "tpe",
             "trial_scheduler": "asha",
@@ -58,21 +60,26 @@ class Script:
         return self.say("study_started", **(data | changes))
 
     def begin(self, trial: int, **changes: Any) -> Script:
-        data = {"attempt": 1, "params": PARAMS, "epochs": 9}
+        data = {"attempt": 1, "params": PARAMS, "epochs": 9, "origin": "new"}
         return self.say("trial_started", trial, **(data | changes))
 
-    def report(self, trial: int, step: int, value: float) -> Script:
-        return self.say(
-            "report",
-            trial,
-            attempt=1,
-            step=step,
-            metrics={"val_accuracy": value},
-            value=value,
-            seconds=1.0,
-            decision="continue",
-            reason="",
-        )
+    def report(self, trial: int, step: int, value: float, **changes: Any) -> Script:
+        data = {
+            "attempt": 1,
+            "step": step,
+            "metrics": {"val_accuracy": value},
+            "value": value,
+            "seconds": 1.0,
+            "decision": "continue",
+            "reason": "",
+            "by": "scheduler",
+        }
+        return self.say("report", trial, **(data | changes))
+
+    def saved(self, trial: int, step: int, value: float, **changes: Any) -> Script:
+        """A report with a checkpoint."""
+        saved = {"step": step, "path": f"trials/{trial}/{step}", "sha256": "ab" * 32}
+        return self.report(trial, step, value, checkpoint=saved, **changes)
 
     def end(self, trial: int, state: str, value: float | None, reason: str = "") -> Script:
         return self.say(
@@ -90,6 +97,7 @@ class Script:
         data = {
             "finished": 4,
             "target": 4,
+            "epochs": 5,
             "complete": 2,
             "pruned": 1,
             "failed": 1,
@@ -182,11 +190,12 @@ def test_commands_name_the_storage_where_it_is_not_the_default() -> None:
 
 
 def test_stopped_study_ends_with_the_command_that_continues_it() -> None:
-    script = Script().start().begin(0).say("trial_interrupted", 0, attempt=1, steps=2)
-    script.say("study_stopped", finished=0, target=4, reason="SIGINT")
+    script = Script().start().begin(0)
+    script.say("trial_interrupted", 0, attempt=1, steps=2, reason="")
+    script.say("study_stopped", finished=0, target=4, epochs=2, reason="SIGINT")
     lines = lines_of(script)
     assert "trial 0 interrupted after 2 epochs, will be run again" in lines
-    assert "stopped (SIGINT): 0/4 trials after 3 s" in lines
+    assert "stopped (SIGINT): 0/4 trials, 1 paused, after 3 s" in lines
     assert lines[-1] == f"continue  {COMMAND}"
 
 
@@ -233,6 +242,129 @@ def test_time_left_is_unknown_before_anything_was_reported() -> None:
     for event in Script().start().begin(0).events:
         progress.apply(event)
     assert progress.seconds_left(1010.0) is None
+
+
+# ---- pauses, clones, losses and other budgets ----
+
+
+def test_lines_tell_what_pauses_resumes_is_cloned_and_lost() -> None:
+    script = Script().start()
+    script.begin(0).saved(0, 1, 0.5)
+    script.say("trial_paused", 0, attempt=1, steps=1, reason="rung 1: 0.5 is number 1 of 1")
+    script.begin(0, attempt=2, origin="resumed", reason="rung 1: among the best 1 of 3")
+    script.saved(0, 2, 0.6, attempt=2).report(0, 3, 0.65, attempt=2)
+    script.say("trial_lost", 0, attempt=2, steps=3, reason="killed by \x1bSIGKILL")
+    script.begin(0, attempt=3, origin="retried").report(0, 3, 0.65, attempt=3, repeated=True)
+    script.begin(
+        1, origin="cloned", reason="copy of the best", parent=0, parent_step=2, checkpoint={}
+    )
+    script.say("trial_lost", 1, attempt=1, steps=2, reason="out of memory")
+    script.begin(1, attempt=2, origin="retried")
+    script.begin(2).say("trial_lost", 2, attempt=1, steps=0, reason="out of memory")
+    script.begin(2, attempt=2, origin="retried")
+    script.say("warning", 1, attempt=2, reason="the checkpoint after epoch 2 is damaged")
+    script.say("warning", None, reason="cannot delete x")
+    script.say("late", 0, attempt=2, step=4)
+    script.say("study_changed", change="x: 1 became 2")
+    assert lines_of(script)[3:] == [
+        "trial 0 epoch 1/9  val_accuracy 0.5000",
+        "trial 0 paused at epoch 1 (rung 1: 0.5 is number 1 of 1)",
+        "trial 0 resumed at epoch 1 (rung 1: among the best 1 of 3)",
+        "trial 0 epoch 2/9  val_accuracy 0.6000",
+        "trial 0 epoch 3/9  val_accuracy 0.6500",
+        "trial 0 lost after 3 epochs (killed by ?SIGKILL), attempt 3 follows",
+        "trial 0 runs again at epoch 2 (attempt 3)",
+        "trial 0 epoch 3/9  val_accuracy 0.6500  (once more)",
+        "trial 1 cloned from trial 0 at epoch 2 (copy of the best)",
+        "trial 1 lost after 2 epochs (out of memory), attempt 2 follows",
+        "trial 1 runs again at epoch 2 (attempt 2)",
+        "trial 2 lost after 0 epochs (out of memory), attempt 2 follows",
+        "trial 2 runs again from its first epoch (attempt 2)",
+        "warning: trial 1: the checkpoint after epoch 2 is damaged",
+        "warning: cannot delete x",
+        "trial 0 attempt 2 was given up: what it still says is dropped",
+        "changed   x: 1 became 2",
+    ]
+
+
+def test_a_trial_paused_by_an_earlier_run_is_resumed_without_a_guess() -> None:
+    script = Script().start(continued=True)
+    script.begin(3, attempt=2, origin="resumed", reason="rung 1: the best")
+    assert lines_of(script)[-1] == "trial 3 resumed (rung 1: the best)"
+
+
+def test_epochs_are_counted_once_over_pauses_losses_and_clones() -> None:
+    script = Script().start(epochs=10, continued=True)
+    script.begin(0).saved(0, 1, 0.5).report(0, 2, 0.5)
+    script.say("trial_lost", 0, attempt=1, steps=2, reason="")
+    script.begin(0, attempt=2, origin="retried")
+    script.report(0, 2, 0.5, attempt=2, repeated=True).report(0, 3, 0.5, attempt=2)
+    script.begin(1, origin="cloned", parent=0, parent_step=1, checkpoint={}).report(1, 2, 0.5)
+    script.begin(2, attempt=4, origin="resumed", reason="").report(2, 7, 0.5, attempt=4)
+    progress = Progress()
+    for event in script.events:
+        progress.apply(event)
+    assert progress.epochs == 10 + 3 + 1 + 1
+
+
+EPOCHS = {"trials": None, "epochs": 100, "hours": None, "max_attempts": 3}
+
+
+def test_totals_are_in_the_units_of_the_budget() -> None:
+    script = Script().start(target=None, budget=EPOCHS, epochs=38, finished=11, continued=True)
+    script.begin(11).report(11, 2, 0.5).end(11, "complete", 0.5)
+    lines = lines_of(script.finish(target=None, epochs=40, finished=12))
+    assert "11 trials, 38/100 epochs are done, continuing (--fresh starts anew)" in lines
+    assert any(
+        line.endswith("[12 trials, 40/100 epochs, best 0.5000 by trial 11]") for line in lines
+    )
+    assert any(line.startswith("done: 12 trials, 40/100 epochs (2 complete") for line in lines)
+    both = EPOCHS | {"trials": 4}
+    lines = lines_of(Script().start(budget=both).begin(0).end(0, "complete", 0.5))
+    assert lines[-1].endswith("[1/4 trials, 0/100 epochs, best 0.5000 by trial 0]")
+
+
+def test_a_used_budget_of_epochs_leaves_nothing_to_run() -> None:
+    script = Script().start(target=None, budget=EPOCHS, epochs=100, finished=12, continued=True)
+    assert "12 trials, 100/100 epochs are done: nothing left to run" in lines_of(script)[3]
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({"epochs": 22}, 50.0),  # 2 of 22 - 10 epochs in 10 s
+        ({"hours": 0.02}, 62.0),  # of 72 s
+        ({"epochs": 22, "hours": 0.01}, 26.0),  # whichever comes first
+        ({"trials": 3, "hours": 1.0}, 125.0),  # 2/9 of a trial of 3, in 10 s
+        ({}, None),
+    ],
+)
+def test_time_left_is_that_of_the_first_limit(limits: dict[str, float], left: float | None) -> None:
+    budget = dict.fromkeys(("trials", "epochs", "hours")) | limits
+    script = Script().start(target=budget["trials"], budget=budget, epochs=10)
+    progress = Progress()
+    for event in script.begin(0).report(0, 2, 0.5).events:
+        progress.apply(event)
+    assert progress.seconds_left(1010.0) == (None if left is None else pytest.approx(left))
+    assert 0.0 <= progress.share(1010.0) <= 1.0
+
+
+def test_paused_trials_leave_the_bars_and_are_counted() -> None:
+    script = Script().start(target=9)
+    for trial in (0, 1):
+        script.begin(trial).report(trial, 1, 0.5 + trial / 10)
+        script.say("trial_paused", trial, attempt=1, steps=1, reason="")
+    drawn = bars(120, script.begin(2).events)
+    assert len(drawn) == 2
+    assert drawn[0].startswith(" trial 2")
+    assert "0/9 trials" in drawn[1] and "best 0.6000 (trial 1)" in drawn[1]
+    assert "2 paused" in drawn[1]
+    resumed = bars(120, script.begin(1, attempt=2, origin="resumed", reason="").events)
+    assert resumed[0].startswith(" trial 1") and "best 0.6000" in resumed[0]
+    assert "1 paused" in resumed[2]
+    shown, stream = live(120, script.events, color_system=None)
+    shown.close()
+    assert " trial 0 paused at epoch 1\n" in stream.getvalue().replace("\r", "")
 
 
 @pytest.mark.parametrize("width", [40, 60, 120])

@@ -46,12 +46,12 @@ def outcome_of(
 def test_a_report_travels_with_the_time_since_the_one_before() -> None:
     driver = Driver()
     run = LiveRun(make_trial(), driver.send)
-    assert run.report(1, {"loss": 2, "other": True}, "c1") == CONTINUE
+    assert run.report(1, {"loss": 2, "other": True}) == CONTINUE
     run.report(5, {"loss": 0.5})
     first, second = driver.reports
-    assert (first.step, first.metrics, first.checkpoint) == (1, {"loss": 2.0, "other": 1.0}, "c1")
+    assert (first.step, first.metrics) == (1, {"loss": 2.0, "other": 1.0})
     assert all(type(value) is float for value in first.metrics.values())
-    assert (second.step, second.checkpoint) == (5, None)
+    assert (first.checkpoint, second.step, second.checkpoint) == (None, 5, None)
     assert first.seconds >= 0 and second.seconds >= 0
     assert run.next_step == 6
 

@@ -22,6 +22,9 @@ from typing import Any
 
 import psutil
 import pytest
+from postgres import Postgres
+from promises import assert_nothing_runs, carrying, look
+from storm import Storm
 
 HPO = Path(sys.executable).with_name("hpo")
 TRIALS = 12
@@ -66,22 +69,9 @@ class Lab:
         assert process.returncode == 0, said
         return said
 
-    def processes(self) -> list[psutil.Process]:
-        """Every live process that carries the mark."""
-        return [p for p in psutil.process_iter() if self._ours(p)]
-
-    def _ours(self, process: psutil.Process) -> bool:
-        try:
-            return process.environ().get("LAB") == self.mark and process.status() != "zombie"
-        except psutil.Error:
-            return False
-
     def assert_nothing_runs(self) -> None:
         """No process is left within ten seconds."""
-        deadline = time.monotonic() + 10
-        while (left := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not left, [process.cmdline() for process in left]
+        assert_nothing_runs(self.mark)
 
     def trials(self) -> list[dict[str, Any]]:
         """What `hpo trials --json` prints; nothing before the first commit."""
@@ -112,7 +102,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     shutil.copy(Path(__file__).with_name("softmax.py"), tmp_path)
     made = Lab(tmp_path)
     yield made
-    for process in made.processes():
+    for process in carrying(made.mark):
         process.kill()
 
 
@@ -165,10 +155,13 @@ def test_sigkill_to_workers(lab: Lab) -> None:
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 0, said + rest
     lab.assert_whole()
-    failed = [trial for trial in lab.trials() if trial["state"] == "fail"]
-    assert len(failed) == 1
-    assert "SIGKILL" in failed[0]["reason"]
-    assert failed[0]["attempt"] == 1
+    moment = look(f"sqlite:///{lab.folder}/runs/hpo.db", "kills")
+    assert moment is not None
+    lost = [event for event in moment.events if event["kind"] == "trial_lost"]
+    assert len(lost) == 1
+    assert "SIGKILL" in lost[0]["data"]["reason"]
+    again = lab.finished()[lost[0]["trial"]]
+    assert again["state"] != "fail" and again["attempt"] == 2
 
 
 @pytest.mark.slow
@@ -227,3 +220,32 @@ def test_a_finished_study_says_so(lab: Lab) -> None:
     before = lab.trials()
     assert "nothing left to run" in lab.finish()
     assert lab.trials() == before
+
+
+@pytest.fixture
+def storm(tmp_path: Path, storage: str) -> Iterator[Storm]:
+    """A study of softmax regressions that pauses them; its seed, and that of the moments, is shown on a failure."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    made = Storm(tmp_path, storage, seed, trials=8, passes=20)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+def test_a_short_storm_of_kills(storm: Storm) -> None:
+    storm.kill(6, spread=0.5)
+    figures = storm.finish()
+    assert not figures.broken
+    assert (figures.finished, figures.unfinished, figures.processes) == (8, 0, 0)
+    assert figures.kills["driver"] and figures.kills["worker"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["postgres"], indirect=True)
+def test_a_database_that_restarts(storm: Storm, postgres: Postgres) -> None:
+    storm.restart(postgres, 2, down=3.0, spread=0.5)
+    figures = storm.finish()
+    assert not figures.broken
+    assert (figures.restarts, figures.drivers, figures.finished) == (2, 1, 8)
+    assert figures.repeated == 0

@@ -68,5 +68,10 @@ def test_a_study_without_torch_runs_without_torch(tmp_path: Path) -> None:
     # it is finished now: saying so needs not even Optuna, and neither does looking at it
     light = HEAVY - {"sqlalchemy"}
     assert imported(*words, cwd=tmp_path) & light == set()
-    for looking in (["status"], ["trials", "branin", "--json"], ["best", "branin"]):
+    for looking in (
+        ["status"],
+        ["trials", "branin", "--json"],
+        ["best", "branin"],
+        ["why", "branin", "0"],
+    ):
         assert imported(*looking, cwd=tmp_path) & light == set()

@@ -10,12 +10,13 @@ from typing import Any
 
 import optuna
 import pytest
+from postgres import Postgres
 
 from hpo_core import Ending, Outcome, Report, Run, runner
 from hpo_core.catalog import Catalog, Entry
 from hpo_core.cli import main
 from hpo_core.spec import StudySpec
-from hpo_core.storage import database, studies
+from hpo_core.storage import database, reading, studies
 from hpo_core.storage.ledger import Ledger
 from hpo_core.study import Study
 
@@ -58,16 +59,13 @@ def hpo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def mixed(run: Run, *, x: float, y: float) -> None:
     """An objective whose trials complete, are stopped, fail and diverge."""
     number = run.trial.number
-    path = Path(run.trial.directory, "best.safetensors")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{number}")
     for epoch in (1, 2, 3):
         if number == 1 and epoch == 2:
             raise ValueError("no\nluck")
         loss = [3.0, 2.0, 99.0, float("nan")][number] / epoch
-        if run.report(
-            epoch, {"loss": loss, "seconds": 7.5, "steps": 8.5, "attempt": 9.5}, str(path)
-        ).stop:
+        with run.checkpoint(epoch) as folder:
+            (folder / "model.safetensors").write_text(f"{number}")
+        if run.report(epoch, {"loss": loss, "seconds": 7.5, "steps": 8.5, "attempt": 9.5}).stop:
             return
 
 
@@ -87,7 +85,7 @@ def interrupted(make_spec: MakeSpec, catalog: Catalog) -> None:
     engine = database.open_or_create(spec.storage)
     record = studies.create(engine, "bowl2", spec.goal, spec.identity(), 5, "runs/bowl2")
     ledger = Ledger(engine, record.study_id, "bowl2", spec.goal, spec.metric)
-    study = Study(spec, 5, ledger, catalog)
+    study = Study(spec, spec.budget, ledger, catalog)
     first, second = study.ask(), study.ask()
     assert first is not None and second is not None
     study.report(first, Report(1, {"loss": 1.5}))
@@ -145,13 +143,12 @@ def test_a_trial_that_is_not_finished_tells_its_epochs(
     assert "paused" in hpo("trials", "bowl2").out
 
 
-def test_a_trial_run_again_starts_without_its_old_steps(
-    make_spec: MakeSpec, catalog: Catalog
-) -> None:
+def test_a_trial_run_again_keeps_its_old_steps(make_spec: MakeSpec, catalog: Catalog) -> None:
     spec = make_spec(trials=1)
     engine = database.open_or_create(spec.storage)
     record = studies.create(engine, "bowl", spec.goal, spec.identity(), 1, "runs/bowl")
-    study = Study(spec, 1, Ledger(engine, record.study_id, "bowl", spec.goal, spec.metric), catalog)
+    ledger = Ledger(engine, record.study_id, "bowl", spec.goal, spec.metric)
+    study = Study(spec, spec.budget, ledger, catalog)
     trial = study.ask()
     assert trial is not None
     for step in (1, 2, 3):
@@ -160,9 +157,12 @@ def test_a_trial_run_again_starts_without_its_old_steps(
     again = study.ask()
     assert again is not None and again.attempt == 2
     study.report(again, Report(1, {"loss": 1.0}))
+    study.commit()
+    (row,) = reading.trials(engine, record)
+    assert (row.epochs, row.attempt) == (3, 2)
     study.finish(again, Outcome(Ending.STOPPED, "rung"))
     (stored,) = optuna.load_study(study_name="bowl", storage=spec.storage).trials
-    assert stored.intermediate_values == {1: 1.0} and stored.value == 1.0
+    assert stored.intermediate_values == {1: 1.0, 2: 9.0, 3: 9.0} and stored.value == 1.0
 
 
 def test_show_tells_every_epoch(hpo: Hpo, studied: StudySpec) -> None:
@@ -178,7 +178,7 @@ def test_show_tells_every_epoch(hpo: Hpo, studied: StudySpec) -> None:
         "attempt": 9.5,
     }
     assert about["attributes"]["best_step"] == 3
-    assert about["attributes"]["checkpoint"].endswith("best.safetensors")
+    assert about["attributes"]["checkpoint"].endswith("0000/attempt-1/checkpoints/step-000003")
     diverged = hpo("show", "bowl", "3", "--json").json
     assert diverged["reports"][0]["metrics"]["loss"] is None  # JSON has no NaN
     assert diverged["reports"][0]["decision"] == "stop"
@@ -202,6 +202,26 @@ def test_models_are_listed_with_their_lineage(hpo: Hpo, studied: StudySpec) -> N
     )
     assert (model["metric"], model["value"]) == ("loss", 1.0)
     assert len(model["sha256"]) == 64 and Path(model["path"]).read_text() == "0"
+
+
+def test_postgresql_answers_as_sqlite_does(
+    hpo: Hpo, studied: StudySpec, make_spec: MakeSpec, catalog: Catalog, postgres: Postgres
+) -> None:
+    elsewhere = {studied.storage: postgres.fresh(), studied.directory: f"{studied.directory}-2"}
+    changes = {
+        "name: bowl,": "name: mixed,",
+        "seed: 3": "seed: 3\nregister: {best_as: digits-model}",
+    }
+    spec = make_spec(trials=4, bound=40.0, **changes, **elsewhere)
+    assert runner.run(spec, catalog, []) == 0
+    for words in (["status"], ["trials", "bowl"], ["best", "bowl"]):
+        assert hpo(*words, "--json", storage=spec.storage).json == hpo(*words, "--json").json
+    shown = [
+        hpo("show", "bowl", "2", "--json", storage=s).json for s in (studied.storage, spec.storage)
+    ]
+    assert [[report["value"] for report in each["reports"]] for each in shown] == [[99.0]] * 2
+    (model,) = hpo("models", "list", "--json", storage=spec.storage).json
+    assert (model["version"], model["value"]) == (1, 1.0)
 
 
 # ---- for people ----

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo_core import Event, Run, references, runner
+from hpo_core import Event, Run, SchedulerContext, references, runner
 from hpo_core.catalog import Catalog, Entry
 from hpo_core.cli.lines import LinesView
 from hpo_core.errors import StudyFileError
@@ -84,9 +84,9 @@ class Sampled:
 def spec(catalog: Catalog, make_spec: Callable[..., StudySpec]) -> StudySpec:
     """A study with the secret in its objective, its trial scheduler and its storage's address."""
 
-    def scheduler(*, token: str) -> Any:
+    def scheduler(context: SchedulerContext, *, token: str) -> Any:
         Sampled.tokens.append(token)
-        return catalog.entry("trial_schedulers", "none").factory()
+        return catalog.entry("trial_schedulers", "none").factory(context)
 
     Sampled.tokens = []
     catalog.add(Entry("objectives", "leaky", leaky, "tests", "tests"))

@@ -129,6 +129,35 @@ def test_changed_settings_are_a_usage_error(hpo: Hpo) -> None:
     assert code == 2 and "seed: 3 became 4" in err and "error: study 'bowl'" in err
 
 
+def test_a_changed_range_has_to_be_accepted(hpo: Hpo) -> None:
+    hpo("run", "study.yaml")
+    wider = ("run", "study.yaml", "objective.x={float: [-10, 9]}", "--more", "1")
+    code, out, err = hpo(*wider)
+    assert (code, out) == (2, "")
+    assert 'objective.x: {"float": [-10, 10]} became {"float": [-10, 9]}' in err
+    assert "--accept-changes" in err
+    code, _, err = hpo(*wider, "--accept-changes")
+    assert code == 0
+    assert 'changed   objective.x: {"float": [-10, 10]} became {"float": [-10, 9]}' in err
+    assert "[4/4" in err
+
+
+def test_more_trials_need_a_budget_of_trials(hpo: Hpo) -> None:
+    code, _, err = hpo("run", "study.yaml", "budget={epochs: 5}", "--more", "1")
+    assert code == 2 and "--more adds trials" in err
+
+
+def test_a_budget_of_epochs_is_kept_and_told(hpo: Hpo) -> None:
+    code, _, err = hpo("run", "study.yaml", "budget={epochs: 5}", "objective.epochs=2")
+    assert code == 0
+    assert (
+        "done (the budget of 5 epochs is used): 3 trials, 5/5 epochs (2 complete, 1 pruned)" in err
+    )
+    (study,) = json.loads(hpo("status", "--json", "--storage", "sqlite:///hpo.db")[1])
+    assert study["target"] is None and study["trials"]["complete"] == 2
+    assert "bowl   3     2" in hpo("status", "--storage", "sqlite:///hpo.db")[1]
+
+
 def test_ctrl_c_says_what_happens_and_how_to_continue(hpo: Hpo, catalog: Catalog) -> None:
     def interrupting(run: Run, *, x: float) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -147,6 +176,7 @@ def test_ctrl_c_says_what_happens_and_how_to_continue(hpo: Hpo, catalog: Catalog
     [
         (["/bin/hpo", "run", "s.yaml"], "hpo run s.yaml"),
         (["hpo", "run", "s.yaml", "--more", "3", "--fresh", "a b=1"], "hpo run s.yaml 'a b=1'"),
+        (["hpo", "run", "s.yaml", "--accept-changes", "--json"], "hpo run s.yaml --json"),
         (["hpo", "run", "--more=3", "s.yaml", "--workers", "2"], "hpo run s.yaml --workers 2"),
     ],
 )
@@ -162,7 +192,7 @@ def test_a_dry_run_shows_what_would_run_and_leaves_nothing(hpo: Hpo, tmp_path: P
     code, out, _ = hpo("run", "study.yaml", "--dry-run", "--json", "--storage", storage)
     told = json.loads(out)
     assert code == 0
-    assert (told["study"], told["trials"], told["seed"]) == ("bowl", 3, 3)
+    assert (told["study"], told["budget"]["trials"], told["seed"]) == ("bowl", 3, 3)
     assert told["storage"] == "postgresql://me:***@host/db"
     assert told["plugins"] == dict.fromkeys(["bowl", "random", "none", "processes"], "tests")
     assert list(told["parameters"]) == ["x", "y", "epochs"]

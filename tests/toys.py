@@ -69,11 +69,20 @@ def tpe(context: Any, *, startup: Annotated[int, Field(ge=0)] = 10) -> None:
 
 
 def asha(
+    context: Any,
     *,
     min_epochs: Annotated[int, Field(ge=1)] = 1,
     reduction_factor: Annotated[int, Field(ge=2)] = 3,
 ) -> None:
     """A trial scheduler."""
+
+
+def every(
+    context: Any,
+    *,
+    of: Annotated[list[Component], Kind("trial_schedulers"), Field(description="Rules.")],
+) -> None:
+    """A trial scheduler that is a list of others."""
 
 
 def processes(*, workers: Annotated[int | None, Field(ge=1)] = None) -> None:
@@ -97,7 +106,7 @@ TOYS: dict[str, dict[str, Any]] = {
     "optimizers": {"sgd": sgd, "adamw": adamw},
     "lr_schedulers": {"constant": constant, "step": step},
     "samplers": {"tpe": tpe, "random": plain},
-    "trial_schedulers": {"none": plain, "asha": asha},
+    "trial_schedulers": {"none": plain, "asha": asha, "every": every},
     "executors": {"inline": plain, "processes": processes},
     "trackers": {"csv": plain},
 }

@@ -4,20 +4,31 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpo_core import CONTINUE, Decision, Outcome, Report, Run, Trial, hookimpl
+from hpo_core import (
+    CONTINUE,
+    Decision,
+    Report,
+    Run,
+    SchedulerContext,
+    Trial,
+    TrialScheduler,
+    hookimpl,
+)
 
 
-class Thermostat:
+class Thermostat(TrialScheduler):
     """Stops a trial whose score falls below a bound."""
 
-    def __init__(self, *, bound: Annotated[float, Field(description="the least score")] = -5.0):
+    def __init__(
+        self,
+        context: SchedulerContext,
+        *,
+        bound: Annotated[float, Field(description="the least score")] = -5.0,
+    ):
         self.bound = bound
 
     def on_report(self, trial: Trial, report: Report, score: float) -> Decision:
         return Decision.stopped(f"{score:g} < {self.bound:g}") if score < self.bound else CONTINUE
-
-    def on_finish(self, trial: Trial, outcome: Outcome) -> None:
-        pass
 
 
 def cooling(run: Run, *, rate: Annotated[float, Field(ge=0, le=1)], epochs: int = 5) -> None:
