@@ -26,6 +26,7 @@ COMMANDS = {
     "init": ("writing:init", "Write a commented starter study and its schema."),
     "validate": ("running:validate", "Check a study file, every problem at once."),
     "run": ("running:run", "Run a study, or continue it to the same total."),
+    "stop": ("stopping:stop", "Stop a study that runs in another shell."),
     "status": ("reading:status", "How far the studies are."),
     "trials": ("reading:trials", "The trials of a study."),
     "show": ("reading:show", "Everything about one trial."),

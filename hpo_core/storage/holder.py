@@ -33,7 +33,12 @@ class Holder:
     @property
     def gone(self) -> bool:
         """Whether the process is known not to run any more: it was on this machine and has ended."""
-        return self.machine != "" and self.machine == _machine() and not self._runs()
+        return self.here_too and not self._runs()
+
+    @property
+    def here_too(self) -> bool:
+        """Whether it runs on this machine, where it can be signalled."""
+        return self.machine != "" and self.machine == _machine()
 
     def _runs(self) -> bool:
         return _started(self.pid) == self.started

@@ -65,6 +65,15 @@ def take(engine: Engine, study_id: int, study: str, ttl: float = TTL) -> Lease:
     return lease
 
 
+def holder(engine: Engine, study_id: int) -> Holder | None:
+    """Who drives a study now, or None. Raises StorageError."""
+    with connect(engine) as connection:
+        found = connection.execute(select(table).where(_of(study_id))).first()
+        if found is None or found.expires_at <= _now(connection) or _holder(found).gone:
+            return None
+        return _holder(found)
+
+
 class Lease:
     """The right to write a study. Made by `take`; `guard` goes to the study's ledger."""
 
