@@ -67,8 +67,8 @@ class Run(Protocol):
                 save_file(weights, folder / "model.safetensors")
 
         When the context ends the files are hashed and synced and the folder gets its final name: it is there whole or
-        not at all. `model.safetensors` is what is registered as a model version. Raises OSError, say when the disk is
-        full: let it pass, the study is then paused.
+        not at all. `model.safetensors` is what is registered as a model version. Raises ValueError when the step was
+        reported already, and OSError, say when the disk is full: let it pass, the study is then paused.
         """
         ...
 
@@ -76,8 +76,8 @@ class Run(Protocol):
         """Say how the trial does after `step` epochs (from 1); the objective returns soon if `.stop` is True.
 
         The last checkpoint, if it is of this step, goes with the report. Waits for the driver's answer. Raises
-        TrialStopped when called again after a decision to stop, ValueError when the study's metric is missing or steps
-        do not grow.
+        TrialStopped when called again after a decision to stop, ValueError when the study's metric is missing, steps
+        do not grow, or a database cannot hold a name.
         """
         ...
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import operator
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,10 @@ from hpo_core.trial import Checkpoint, Ending, Outcome, Report, Trial
 Send = Callable[[Report], Decision]
 
 LAST_STEP = 2**31 - 1
-"""The highest step that a database stores."""
+LONGEST_NAME = 256
+"""The highest step and the longest name of a metric that a database stores."""
+
+_UNPAIRED = re.compile("[\ud800-\udfff]")
 
 
 class LiveRun:
@@ -69,7 +73,7 @@ class LiveRun:
                 f"the study's metric '{self.trial.metric}' was not reported (got: {known})"
             )
         now = time.monotonic()
-        numbers = {name: float(value) for name, value in metrics.items()}
+        numbers = {_named(name): float(value) for name, value in metrics.items()}
         saved = self._saved if self._saved is not None and self._saved.step == step else None
         warnings, self._warnings = tuple(self._warnings), []
         self.decision = self._send(Report(step, numbers, now - self._last, saved, warnings))
@@ -127,6 +131,16 @@ def execute(trial: Trial, catalog: Catalog, send: Send) -> Outcome:
             Ending.FAILED, f"the objective reported no '{trial.metric}' and returned nothing"
         )
     return Outcome(Ending.COMPLETED)
+
+
+def _named(name: object) -> str:
+    """A metric's name, if a database takes it. Raises ValueError."""
+    text = str(name)
+    if len(text) > LONGEST_NAME or "\0" in text or (not text.isascii() and _UNPAIRED.search(text)):
+        raise ValueError(
+            f"a metric's name has at most {LONGEST_NAME} characters that can be encoded: got {text[:80]!a}"
+        )
+    return text
 
 
 @contextlib.contextmanager

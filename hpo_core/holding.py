@@ -29,7 +29,9 @@ def hold(directory: Path, study: str) -> Iterator[None]:
             raise StudyHeldError(
                 f"study '{study}' is being run by {holder}: wait for it, or stop it first"
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
-        file.flush()
+        os.truncate(file.fileno(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock is what counts
+            os.write(
+                file.fileno(), f"process {os.getpid()} since {time.strftime('%H:%M:%S')}".encode()
+            )
         yield

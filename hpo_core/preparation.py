@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import yaml
 from sqlalchemy import Engine
 
 from hpo_core.changes import Change, changes
-from hpo_core.errors import UsageError
+from hpo_core.errors import DiskFullError, StorageError, UsageError
 from hpo_core.faults import point
 from hpo_core.registry import provenance
 from hpo_core.spec import StudySpec
@@ -177,8 +178,13 @@ def write_files(directory: Path, spec: StudySpec) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """A file that appears whole or not at all."""
+    """A file that appears whole or not at all. Raises DiskFullError and StorageError."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    point("files.write")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        point("files.write")
+        part.replace(path)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind = DiskFullError if full else StorageError
+        raise kind(f"cannot write {path}: {error.strerror}") from error

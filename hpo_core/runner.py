@@ -31,6 +31,7 @@ from hpo_core.registry import provenance
 from hpo_core.retention import strays
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, reading
+from hpo_core.storage.leases import Lease
 from hpo_core.storage.studies import StudyRecord
 from hpo_core.tracking import Trackers
 from hpo_core.trial import Event, Report
@@ -150,7 +151,7 @@ def _drive(
             study.note("study_changed", change=str(change))
         _sweep(spec, study)
         try:
-            executor.run(study, signals)
+            executor.run(study, _Urgency(signals, found.lease))
         except KeyboardInterrupt:
             if signals.received is None:
                 raise
@@ -175,6 +176,18 @@ def _drive(
     if study.best() is None:
         raise _no_success(spec.study)
     return 0
+
+
+@dataclass(frozen=True)
+class _Urgency:
+    """Implements `hpo_core.contracts.Interrupt`: also when another driver has taken the study over."""
+
+    signals: Signals
+    lease: Lease
+
+    @property
+    def now(self) -> bool:
+        return self.signals.now or self.lease.lost
 
 
 def _open(

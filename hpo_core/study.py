@@ -291,12 +291,13 @@ class Study:
 
     def _clone(self, clone: Clone) -> Trial:
         """Make and start a trial from another one's newest checkpoint; the one it replaces ends."""
-        saved = self._history.trials[clone.parent].checkpoints
+        parent = self._history.trials[clone.parent]
+        saved = self._record.retention.kept(parent)
         if not saved:
-            raise HpoError(
-                f"trial {clone.parent} cannot be cloned: the objective '{self.spec.objective['name']}' saved no "
-                "checkpoint of it"
-            )
+            lost = "keep.paused is too small: its checkpoint was deleted"
+            none = f"the objective '{self.spec.objective['name']}' saved no checkpoint of it"
+            why = lost if parent.checkpoints else none
+            raise HpoError(f"trial {clone.parent} cannot be cloned: {why}")
         frozen = self._proposer.clone(self._record.space, clone)
         if clone.replaces is not None:
             self._end(self.trial(clone.replaces), Outcome(Ending.STOPPED, clone.reason))

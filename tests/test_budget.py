@@ -309,3 +309,13 @@ def test_seconds_are_counted_from_start_to_last_event_of_each_session() -> None:
     assert known.seconds(3.0) == 2.0 and known.seconds(10.0) == 9.0
     assert known.seconds(0.0) == 2.0  # a clock that was set back takes nothing away
     assert history().seconds(99.0) == 0.0
+
+
+@pytest.mark.parametrize("epochs", [3, 6])
+def test_a_trial_that_was_cut_off_after_its_last_epoch_is_complete(
+    saving_spec: SavingSpec, catalog: Catalog, epochs: int
+) -> None:
+    spec = saving_spec("none", f"{{epochs: {epochs}}}")
+    for cut in kills(spec, catalog, durable=True):
+        found = [(row.state, row.epochs, row.reason) for row in rows(cut)]
+        assert found == [("complete", 3, "")] * (epochs // 3), cut.study

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
-from stored import MakeSpec, RunStudy, everything, kinds, rows
+from stored import MakeSpec, Offer, RunStudy, everything, kinds, rows
 
-from hpo_core import runner
+from hpo_core import preparation, runner
 from hpo_core.catalog import Catalog
 from hpo_core.errors import PluginError, StudyHeldError, UsageError
 from hpo_core.holding import hold
 from hpo_core.runner import Wishes
+from hpo_core.sampling import SamplerContext, SpaceExhausted
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, studies
 
@@ -227,3 +229,66 @@ def test_a_missing_executor_is_found_before_a_trial_starts(
     with pytest.raises(PluginError, match="there is no executor 'cluster'"):
         runner.run(spec, catalog, [])
     assert rows(spec) == []
+
+
+# ---- with a folder that is not empty ----
+
+
+def test_trials_of_a_study_in_another_database_are_left_alone(
+    make_spec: MakeSpec, run: RunStudy, tmp_path: Path, empty_database: Path
+) -> None:
+    spec = make_spec(trials=1)
+    run(spec)
+    log = tmp_path / "runs" / "bowl" / "trials" / "0000" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("first")
+    shutil.copy(empty_database, tmp_path / "other.db")
+    other = replace(spec, storage=f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(
+        UsageError, match=r"holds trials of a study 'bowl' that is not in .*--fresh"
+    ):
+        run(other)
+    assert log.read_text() == "first"
+    run(spec)  # in its own database it may
+    run(other, fresh=True)
+    assert (tmp_path / "runs" / "bowl.1" / "trials" / "0000" / "log.txt").read_text() == "first"
+
+
+def test_a_kill_while_a_study_is_set_aside(
+    make_spec: MakeSpec, run: RunStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(trials=1)
+    run(spec)
+    log = tmp_path / "runs" / "bowl" / "trials" / "0000" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("first")
+    with monkeypatch.context() as patched:
+        patched.setattr(preparation, "_move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(spec, fresh=True)
+    run(spec)
+    aside = tmp_path / "runs" / "bowl.1"
+    assert (aside / "trials" / "0000" / "log.txt").read_text() == "first"
+    assert (aside / "study.yaml").is_file() and not (tmp_path / "runs" / "bowl.2").exists()
+    assert len(rows(spec)) == len(rows(replace(spec, study="bowl.1"))) == 1
+
+
+def test_an_exhausted_space_that_is_widened_goes_on(
+    make_spec: MakeSpec, run: RunStudy, offer: Offer
+) -> None:
+    def limited(context: SamplerContext) -> optuna.samplers.BaseSampler:
+        low = context.space.tree["x"]["float"][0]
+        if context.number >= (2 if low == -10 else 4):
+            raise SpaceExhausted("every point was proposed")
+        return optuna.samplers.RandomSampler(seed=context.seed)
+
+    offer("samplers", "limited", limited)
+    spec = make_spec(trials=9, sampler="limited")
+    run(spec)
+    assert len(rows(spec)) == 2
+    wider = make_spec(trials=9, sampler="limited", **{"[-10, 10]": "[-9, 10]"})
+    told = run(wider, accept_changes=True)
+    assert len(rows(spec)) == 4 and "study_changed" in kinds(told)
+    before = everything(spec)
+    run(wider)
+    assert everything(spec) == before

@@ -221,3 +221,15 @@ def test_a_clone_with_nothing_left_to_do_fails_and_the_study_opens_again(
     assert states(spec)[child.number] == "fail"
     assert "reported nothing" in frozen(spec)[child.number].user_attrs["reason"]
     assert open_study(spec, catalog).finished == 1
+
+
+def test_a_clone_of_a_trial_whose_checkpoint_was_not_kept_is_a_mistake(
+    saving_spec: SavingSpec, catalog: Catalog
+) -> None:
+    Scripted.pauses = {0: 2}
+    spec = saving_spec("scripted", "{trials: 4}", **{"seed: 3": "seed: 3\nkeep: {paused: 0}"})
+    study = open_study(spec, catalog)
+    run(study, catalog, study.ask())
+    Scripted.answers = [clone(0)]
+    with pytest.raises(HpoError, match=r"trial 0 cannot be cloned: keep.paused is too small"):
+        study.ask()

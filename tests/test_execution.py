@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from hpo_core import CONTINUE, Decision, Ending, Outcome, Report, Run, Trial
@@ -196,3 +200,54 @@ def test_an_option_that_is_not_known_here_is_a_failure() -> None:
     assert outcome_of(objective, lr=0.5) == Outcome(Ending.COMPLETED)
     outcome = outcome_of(objective, momentum=0.9)
     assert outcome.ending is Ending.FAILED and "no option 'momentum'" in outcome.reason
+
+
+# ---- what no database or folder could take ----
+
+
+def test_numpys_steps_are_numbers_like_others() -> None:
+    driver = Driver()
+    run = LiveRun(make_trial(), driver.send)
+    run.report(numpy.int64(2), {"loss": numpy.float32(1)})  # type: ignore[arg-type,dict-item]
+    assert (type(driver.reports[0].step), driver.reports[0].step) == (int, 2)
+    with pytest.raises(TypeError):
+        run.report(2.5, {"loss": 1.0})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="up to 2147483647: got 2147483648"):
+        run.report(2**31, {"loss": 1.0})
+
+
+@pytest.mark.parametrize("name", ["m" * 257, "zero\0", "half\ud800"])
+def test_a_metrics_name_must_fit_the_database(name: str) -> None:
+    run = LiveRun(make_trial(), Driver().send)
+    with pytest.raises(ValueError, match="a metric's name has at most 256 characters"):
+        run.report(1, {"loss": 1.0, name: 2.0})
+    run.report(1, {"loss": 1.0, "m" * 256: 2.0, "größe": 3.0})
+
+
+def test_a_checkpoint_comes_before_the_report_of_its_step() -> None:
+    run = LiveRun(make_trial(), Driver().send)
+    run.report(1, {"loss": 1.0})
+    with pytest.raises(ValueError, match="saved before its step is reported: 1 came after 1"):
+        run.checkpoint(1)
+
+
+def test_an_objective_may_change_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def objective(run: Run) -> None:
+        os.chdir(tmp_path / "elsewhere")
+        with run.checkpoint(1) as folder:
+            (folder / "state").write_text("1")
+        run.report(1, {"loss": 1.0})
+
+    driver = Driver()
+    assert outcome_of(objective, driver) == Outcome(Ending.COMPLETED)
+    assert Path.cwd() == tmp_path
+    saved = driver.reports[0].checkpoint
+    assert saved is not None
+    assert saved.path == "runs/s/trials/0000/attempt-1/checkpoints/step-000001"
+    again = LiveRun(replace(make_trial(), checkpoints=(saved,)), driver.send)
+    assert again.restored is not None and again.restored.path == tmp_path / saved.path

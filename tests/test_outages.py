@@ -18,8 +18,10 @@ from postgres import Postgres
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError, TimeoutError
 
-from hpo_core import Report, faults
+from hpo_core import Report, faults, runner
+from hpo_core.catalog import Catalog
 from hpo_core.errors import DiskFullError, OutageError, StorageError
+from hpo_core.spec import StudySpec
 from hpo_core.storage import database, outages, reading, studies, tables
 from hpo_core.storage.ledger import Ledger
 
@@ -284,3 +286,20 @@ def test_a_server_that_vanishes_is_not_waited_for_forever() -> None:
     assert given["connect_timeout"] == "3"
     ours = database._patience(engine.url)
     assert "connect_timeout" not in ours and ours["tcp_user_timeout"] == 20_000
+
+
+def test_who_has_given_up_does_not_wait_as_long_again(
+    make_spec: Callable[..., StudySpec], catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+
+    def outlast(act: Callable[[bool], None], tell: Any, seconds: float | None = None) -> None:
+        calls.append(-1.0 if seconds is None else seconds)
+        if len(calls) > 4:
+            raise OutageError("the database is away")
+        act(False)
+
+    monkeypatch.setattr(outages, "outlast", outlast)
+    with pytest.raises(OutageError):
+        runner.run(make_spec(), catalog, [])
+    assert set(calls[:5]) == {-1.0} and set(calls[5:]) == {0.0}

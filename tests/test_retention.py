@@ -330,3 +330,37 @@ def test_what_was_saved_and_never_reported_is_gone_at_the_end(
     run(spec)
     best = min(rows(spec), key=lambda row: row.params["x"]).number
     assert on_disk(spec) == {f"{best}/2/1"}
+
+
+# ---- whose files they are ----
+
+
+def test_a_study_that_was_set_aside_finds_its_checkpoints(
+    saving_spec: SavingSpec, run: RunStudy
+) -> None:
+    spec = saving_spec("none", "{trials: 1}", **{"goal: minimize": "goal: maximize"})
+    run(spec)
+    run(spec, fresh=True)
+    aside = replace(spec, study="bowl.1")
+    before = on_disk(spec)
+    assert before == on_disk(aside)
+    run(aside, more=5)
+    best = max(rows(aside), key=lambda row: row.value or 0.0).number
+    assert best > 0 and {each.split("/")[0] for each in on_disk(aside)} == {str(best)}
+    assert on_disk(spec) == before  # though the events of the other one name just these
+
+
+@pytest.mark.parametrize(
+    ("attempt", "known"),
+    [("0000/attempt-1", True), ("0000/attempt-2", False), ("0001/attempt-1", False)],
+)
+def test_what_another_driver_has_saved_meanwhile_is_not_swept(
+    saving_spec: SavingSpec, run: RunStudy, catalog: Catalog, attempt: str, known: bool
+) -> None:
+    spec = saving_spec("none", "{trials: 1}")
+    run(spec)
+    trials = Path(spec.directory, spec.study, "trials")
+    folder = trials / attempt / "checkpoints" / "step-000007"
+    folder.mkdir(parents=True)
+    runner._sweep(spec, open_study(spec, catalog))
+    assert folder.exists() is not known

@@ -16,9 +16,10 @@ from stored import MakeSpec, Offer, RunStudy, everything, kinds, rows, states, s
 
 from hpo_core import Driven, Event, Interrupt, Run, runner
 from hpo_core.catalog import Catalog
-from hpo_core.errors import HpoError, NoSuccessError
+from hpo_core.errors import HpoError, LeaseLostError, NoSuccessError
 from hpo_core.sampling import SamplerContext, SpaceExhausted
 from hpo_core.spec import check
+from hpo_core.storage import database, leases, tables
 from hpo_core.yaml_source import parse
 
 # ---- to the total ----
@@ -312,3 +313,33 @@ def test_code_of_the_user_is_found_only_where_it_is_allowed(
 def test_events_are_dated_now(make_spec: MakeSpec, run: RunStudy) -> None:
     before = time.time()
     assert all(before <= event.time <= time.time() for event in run(make_spec(trials=1)))
+
+
+def test_a_driver_that_was_followed_ends_its_workers_and_writes_nothing(
+    make_spec: MakeSpec, catalog: Catalog, offer: Offer
+) -> None:
+    class Waiting:
+        """Runs a trial that says nothing until it is told to hurry."""
+
+        def run(self, study: Driven, interrupt: Interrupt) -> None:
+            assert study.ask() is not None
+            study.commit()
+            engine = database.open_existing(spec.storage)
+            with engine.begin() as connection:
+                table = tables.hpo_leases
+                connection.execute(table.update().values(owner="another", token=table.c.token + 1))
+            before.extend(everything(spec))
+            deadline = time.monotonic() + 20
+            while not interrupt.now:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    before: list[object] = []
+    offer("executors", "waiting", Waiting)
+    spec = replace(make_spec(), executor={"name": "waiting"})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(leases, "TTL", 0.3)
+        patched.setattr(leases.take, "__defaults__", (0.3,))
+        with pytest.raises(LeaseLostError):
+            runner.run(spec, catalog, [])
+    assert everything(spec) == before

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, selec
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo_core import faults
-from hpo_core.errors import DiskFullError
+from hpo_core.errors import DiskFullError, OutageError
 from hpo_core.space import Scalar
 from hpo_core.storage import outages, tables
 from hpo_core.storage.database import connect
@@ -64,6 +64,7 @@ class Ledger:
         self._kept: list[Event] = []  # without a database
         self._puts: dict[str, Any] = {}  # by table: making a statement takes longer than running it
         self._next_seq = 0
+        self._gave_up = False  # whether an outage was not waited for to its end
         if engine is not None:
             on_postgresql = engine.dialect.name == "postgresql"
             self._upsert = postgresql.insert if on_postgresql else sqlite.insert
@@ -171,7 +172,10 @@ class Ledger:
                 faults.point("ledger.write")
 
         try:
-            outages.outlast(act, self._on_outage)
+            outages.outlast(act, self._on_outage, 0.0 if self._gave_up else None)
+        except (OutageError, KeyboardInterrupt):
+            self._gave_up = True  # what is still to be said at the end does not wait as long again
+            raise
         except (
             OSError
         ) as error:  # from the point of fault: SQLite and psycopg have errors of their own

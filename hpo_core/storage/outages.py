@@ -63,12 +63,15 @@ def full(error: SQLAlchemyError) -> bool:
     return _state(error) == _DISK_FULL
 
 
-def outlast(act: Callable[[bool], None], tell: Callable[[str], None]) -> None:
+def outlast(
+    act: Callable[[bool], None], tell: Callable[[str], None], seconds: float | None = None
+) -> None:
     """Call `act` until the database lets it through; its argument says whether it was called before.
 
-    Raises the last OutageError when OUTAGE_SECONDS were not enough. `tell` gets a sentence at the first one, and
-    another when it is over.
+    Raises the last OutageError when `seconds` (None: OUTAGE_SECONDS) were not enough. `tell` gets a sentence when it
+    begins to wait, and another when it is over.
     """
+    seconds = OUTAGE_SECONDS if seconds is None else seconds
     began = time.monotonic()
     wait, again = FIRST_WAIT, False
     while True:
@@ -76,10 +79,10 @@ def outlast(act: Callable[[bool], None], tell: Callable[[str], None]) -> None:
             act(again)
             break
         except OutageError as error:
-            if time.monotonic() - began + wait > OUTAGE_SECONDS:
+            if time.monotonic() - began + wait > seconds:
                 raise
             if not again:
-                tell(f"{error}; trying again for {OUTAGE_SECONDS:g} s")
+                tell(f"{error}; trying again for {seconds:g} s")
             again = True
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
