@@ -8,8 +8,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from hpo_core.errors import StorageError, StudyHeldError
+
+PATIENCE = 0.5
+"""Seconds to try again: a child that a killed driver had just forked holds its files until it executes its program."""
 
 
 @contextlib.contextmanager
@@ -21,17 +25,28 @@ def hold(directory: Path, study: str) -> Iterator[None]:
     except OSError as error:
         raise StorageError(f"cannot write to {directory}: {error.strerror}") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise StudyHeldError(
                 f"study '{study}' is being run by {holder}: wait for it, or stop it first"
-            ) from None
+            )
         os.truncate(file.fileno(), 0)
         with contextlib.suppress(OSError):  # a full disk: the lock is what counts
             os.write(
                 file.fileno(), f"process {os.getpid()} since {time.strftime('%H:%M:%S')}".encode()
             )
         yield
+
+
+def _lock(file: TextIO) -> bool:
+    """Lock a file for this process, or not, because another one has."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)

@@ -35,7 +35,7 @@ class Proposer:
 
         Raises SpaceExhausted, and HpoError when the sampler cannot propose.
         """
-        number = len(self._ledger.trials())
+        number = self._next_number()
         seed = derive_seed(self._seed, number, "sampler")
         context = SamplerContext(seed, self._seed, number, space)
         mirror, study = self._ledger.mirror, self._ledger.study
@@ -45,6 +45,11 @@ class Proposer:
             return self._ask(space, number)
         finally:
             mirror.shown = None
+
+    def _next_number(self) -> int:
+        """That of the first trial that somebody enqueued, which may lack parameters, or else a new one."""
+        waiting = self._ledger.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return waiting[0].number if waiting else len(self._ledger.trials())
 
     def _ask(self, space: Space, number: int) -> FrozenTrial:
         try:

@@ -260,8 +260,10 @@ class Record:
 
     def _wait(self, kind: str, trial: Trial, outcome: Outcome) -> None:
         """An attempt has ended and its trial has not."""
-        trial_id = self._ids[trial.number]
-        self._ledger.mirror.set_trial_state_values(trial_id, TrialState.WAITING)
+        mirror, trial_id = self._ledger.mirror, self._ids[trial.number]
+        mirror.set_trial_state_values(trial_id, TrialState.WAITING)
+        if "fixed_params" not in mirror.get_trial(trial_id).system_attrs:  # what dashboards show
+            mirror.set_trial_system_attr(trial_id, "fixed_params", dict(trial.params))
         self.note(
             kind,
             trial.number,

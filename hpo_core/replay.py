@@ -8,11 +8,12 @@ something that is not in the history. The hours of a budget are such a thing, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from sqlalchemy import Engine
 
 from hpo_core.budget import Budget
@@ -22,7 +23,9 @@ from hpo_core.history import Standing
 from hpo_core.retention import Keep
 from hpo_core.spec import StudySpec
 from hpo_core.storage import reading
+from hpo_core.storage.database import connect
 from hpo_core.storage.ledger import Ledger
+from hpo_core.storage.loading import load_trials
 from hpo_core.storage.studies import StudyRecord
 from hpo_core.study import Study
 from hpo_core.trial import Checkpoint, Ending, Event, Outcome, Report, Trial
@@ -50,21 +53,45 @@ class Replayed:
 
 def replay(engine: Engine, record: StudyRecord, catalog: Catalog) -> Replayed:
     """Compare a stored study with what its events lead to. Raises HpoError when a plugin cannot do it at all."""
-    shadow = _Shadow(record, catalog)
-    for event in reading.events(engine, record):
+    events = reading.events(engine, record)
+    shadow = _Shadow(record, catalog, _added(engine, record, events))
+    for event in events:
         if not shadow.follow(event):
             break
     return shadow.result
 
 
-class _Shadow:
-    """The second study, led along the events of the first."""
+class _Memory(Ledger):
+    """A study in memory alone, loaded anew from the one before, as a driver that continues a study loads it."""
 
-    def __init__(self, record: StudyRecord, catalog: Catalog) -> None:
+    def __init__(self, record: StudyRecord, before: _Memory | None = None) -> None:
+        super().__init__(None, 0, record.name, record.goal, record.metric)
+        if before is None:
+            return
+        before.commit()  # what the driver that ended had not yet
+        for trial in before.trials():
+            self.mirror.adopt(self.study._study_id, trial)
+        for key, value in before.mirror.get_study_system_attrs(before.study._study_id).items():
+            self.mirror.set_study_system_attr(self.study._study_id, key, value)
+        self._kept = list(before.events())
+        self._next_seq = len(self._kept)
+
+    def latest(self) -> Mapping[str, Any]:
+        """What the last event says."""
+        self.commit()
+        return self._kept[-1].data
+
+
+class _Shadow:
+    """The second study, led along the events of the first. `added` are trials that it did not make, by number."""
+
+    def __init__(self, record: StudyRecord, catalog: Catalog, added: Mapping[int, _Added]) -> None:
         self.result = Replayed()
         self._catalog = catalog
-        self._spec = _spec(record)
-        self._ledger = Ledger(None, 0, record.name, record.goal, record.metric)
+        self._record = record
+        self._added = added
+        self._ledger = _Memory(record)
+        self._opened: tuple[StudySpec, Budget] | None = None
         self._study: Study | None = None
         self._trials: dict[int, Trial] = {}
         self._closing: dict[int, str] = {}  # recorded ends of trials that did not run: why
@@ -90,27 +117,32 @@ class _Shadow:
         return self._study
 
     def _open(self, data: Mapping[str, Any]) -> None:
-        """A driver begins: with another budget or other ranges it is a new study over the same past."""
+        """A driver begins: with another budget, other ranges or added trials it is a new study over the same past."""
         self._wind_up()
-        budget = replace(Budget(**data["budget"]), hours=None)
-        spec = replace(self._spec, objective=data["objective"])
-        if self._study is None or (spec, budget) != (self._study.spec, self._study.budget):
-            self._study = Study(spec, budget, self._ledger, self._catalog, discard=_keep)
+        opened = (_spec(self._record, data["objective"]), Budget(**data["budget"]))
+        if opened == self._opened and len(self._ledger.trials()) not in self._added:
+            return
+        self._opened = spec, budget = opened
+        self._ledger = _Memory(self._record, self._ledger)
+        while (number := len(self._ledger.trials())) in self._added:
+            self._added[number].add_to(self._ledger)
+        self._ledger.commit()
+        unhurried = replace(budget, hours=None)
+        self._study = Study(spec, unhurried, self._ledger, self._catalog, discard=_keep)
 
     def _start(self, event: Event) -> bool:
-        data = event.data
-        if data["origin"] == "enqueued":
-            self._ledger.study.enqueue_trial(data["params"])
         trial = self._now.ask()
         self._closing.clear()  # what a clone replaced, which asking for it has closed
-        self.result.proposals += data["origin"] in ("new", "cloned")
-        told = _started(event.trial, data)
-        derived = "nothing" if trial is None else _asked(trial)
-        if trial is None or told != derived:
+        self.result.proposals += event.data["origin"] in ("new", "cloned")
+        told = _started(event.trial, event.data)
+        derived = "nothing" if trial is None else _started(trial.number, self._ledger.latest())
+        if told != derived:
             self._differ(event, "what runs next", told, derived)
-            return False
-        self._trials[trial.number] = trial
-        return True
+        elif trial is not None:
+            self._trials[trial.number] = trial
+            self._compare(event, "where it came from", _ORIGIN)
+            return True
+        return False
 
     def _report(self, event: Event) -> None:
         data, trial = event.data, self._trials[_number(event)]
@@ -121,15 +153,21 @@ class _Shadow:
         self.result.decisions += 1
         told = (data["decision"], data["reason"])
         derived = (decision.verdict.value, decision.reason)
-        if told != derived and data["by"] != "budget":
+        if told != derived and not self._by_hours(data):
             what = f"the decision after epoch {report.step}"
             self._differ(event, what, _said(*told), _said(*derived))
+
+    def _by_hours(self, data: Mapping[str, Any]) -> bool:
+        hours = None if self._opened is None else self._opened[1].hours
+        return data["by"] == "budget" and hours is not None
 
     def _end(self, event: Event) -> None:
         """An attempt ends; a trial that did not run ends with the next step of the study."""
         number, data = _number(event), event.data
-        if self._now.standing(number) is not Standing.RUNNING:
-            self._closing[number] = data["reason"]
+        standing = self._now.standing(number)
+        if standing is not Standing.RUNNING:
+            if standing is not Standing.FINISHED:  # as one is that was added and refused
+                self._closing[number] = data["reason"]
             return
         ending = _ENDINGS.get(event.kind) or Ending(data["ending"])
         reason = "" if ending is Ending.INTERRUPTED else data["reason"]
@@ -138,16 +176,58 @@ class _Shadow:
         told = _STANDINGS.get(event.kind, Standing.FINISHED)
         if derived is not told:
             self._differ(event, "what became of the attempt", told.value, str(derived))
+        elif told is Standing.FINISHED:
+            self._compare(event, "what came of the trial", ("state", "value"))
 
     def _wind_up(self) -> None:
         """Trials that were paused or put back were closed, for nothing was left to run."""
-        if self._closing:
-            self._now.wind_up(max(self._closing.values()).partition(": ")[2])
+        if self._closing and self._study is not None:
+            self._study.wind_up(max(self._closing.values()).partition(": ")[2])
             self._closing.clear()
+
+    def _compare(self, event: Event, what: str, keys: Iterable[str]) -> None:
+        """The event with the one that was derived."""
+        said = self._ledger.latest()
+        told, derived = ({key: data.get(key) for key in keys} for data in (event.data, said))
+        if told != derived:
+            self._differ(event, what, str(told), str(derived))
 
     def _differ(self, event: Event, what: str, recorded: str, derived: str) -> None:
         self.result.differences.append(Difference(event.seq, event.trial, what, recorded, derived))
 
+
+@dataclass(frozen=True)
+class _Added:
+    """A trial that somebody added through Optuna, as it is stored: to be run, or `finished` with its result."""
+
+    frozen: FrozenTrial
+    finished: bool
+
+    def add_to(self, ledger: Ledger) -> None:
+        """Add it again."""
+        if self.finished:
+            ledger.study.add_trial(self.frozen)
+        else:
+            ledger.study.enqueue_trial(self.frozen.system_attrs.get("fixed_params", {}))
+
+
+def _added(engine: Engine, record: StudyRecord, events: Iterable[Event]) -> dict[int, _Added]:
+    """What was added to a study from outside, by number. Those that it refused to run are finished with that."""
+    origins: dict[int | None, str] = {}
+    for event in events:
+        if event.kind == "trial_started":
+            origins.setdefault(event.trial, event.data["origin"])
+    with connect(engine) as connection:
+        return {
+            frozen.number: _Added(
+                frozen, frozen.number not in origins and frozen.state.is_finished()
+            )
+            for frozen in load_trials(connection, record.study_id)
+            if origins.get(frozen.number) not in ("new", "cloned")
+        }
+
+
+_ORIGIN = ("origin", "reason", "learned_from", "fidelity", "parent", "parent_step")
 
 _ENDINGS = {
     "trial_paused": Ending.PAUSED,
@@ -172,22 +252,16 @@ def _number(event: Event) -> int:
 
 
 def _started(number: int | None, data: Mapping[str, Any]) -> str:
-    parent = f", from trial {data['parent']}" if "parent" in data else ""
-    return f"trial {number}, attempt {data['attempt']}{parent}: {data['params']}"
-
-
-def _asked(trial: Trial) -> str:
-    clone = trial.parent is not None and trial.attempt == 1
-    parent = f", from trial {trial.parent}" if clone else ""
-    return f"trial {trial.number}, attempt {trial.attempt}{parent}: {trial.params}"
+    cloned = f", from trial {data['parent']}" if "parent" in data else ""
+    return f"trial {number}, attempt {data['attempt']}{cloned}: {data['params']}"
 
 
 def _said(verdict: str, reason: str) -> str:
     return f"{verdict} ({reason})" if reason else verdict
 
 
-def _spec(record: StudyRecord) -> StudySpec:
-    """The part of a study's file that decides anything."""
+def _spec(record: StudyRecord, objective: Mapping[str, Any]) -> StudySpec:
+    """The part of a study's file that decides anything, with its objective as it was then."""
     identity = record.identity
     return StudySpec(
         study=record.name,
@@ -195,7 +269,7 @@ def _spec(record: StudyRecord) -> StudySpec:
         goal=record.goal,
         budget=Budget(),
         seed=identity["seed"],
-        objective=identity["objective"],
+        objective=objective,
         sampler=identity["sampler"],
         trial_scheduler=identity["trial_scheduler"],
         executor={},

@@ -161,13 +161,17 @@ def _drive(
         if study.done:
             _close(spec, engine, found.record, study)
         elif study.blocked is not None:
-            study.record("study_stopped", **_standing(study), reason=study.blocked)
+            study.record(
+                "study_stopped", **_standing(study), **study.counts(), reason=study.blocked
+            )
             raise DiskFullError(
                 f"{study.blocked}: the study is paused with {study.finished} finished trials; make room and run the "
                 "same command again"
             )
         elif signals.received is not None:
-            study.record("study_stopped", **_standing(study), reason=signals.received.name)
+            study.record(
+                "study_stopped", **_standing(study), **study.counts(), reason=signals.received.name
+            )
             return signals.exit_code
         else:
             raise HpoError(

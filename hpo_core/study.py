@@ -98,7 +98,7 @@ class Study:
         spent = self.budget.spent(self._history, time.time(), running)
         trial = self._next() if spent is None else None
         if trial is None and running == 0:
-            self.wind_up(spent or self._exhausted or "the study is over")
+            self.wind_up(spent or self._exhausted or "the trial scheduler has nothing left to run")
         return trial
 
     def report(self, trial: Trial, report: Report) -> Decision:

@@ -199,6 +199,17 @@ def test_stopped_study_ends_with_the_command_that_continues_it() -> None:
     assert lines[-1] == f"continue  {COMMAND}"
 
 
+def test_the_best_of_a_stopped_study_may_be_a_trial_that_waits() -> None:
+    script = Script().start().begin(0).report(0, 1, 0.1).end(0, "pruned", 0.1)
+    script.begin(1, params={"lr": 0.5}).report(1, 1, 0.7)
+    script.say("trial_paused", 1, attempt=1, steps=1, reason="rung 1")
+    script.say("study_stopped", finished=1, target=4, epochs=2, reason="SIGINT")
+    lines = lines_of(script)
+    best = lines.index("best      val_accuracy 0.7000 (trial 1, so far)")
+    assert lines[best + 1] == "          lr = 0.5"
+    assert any(line.startswith("see ") for line in lines)
+
+
 def test_nothing_is_summed_up_when_the_run_broke_off() -> None:
     assert summary_lines(Progress(), COMMAND) == []
     assert not any("best" in line for line in lines_of(Script().start().begin(0)))

@@ -341,6 +341,26 @@ def test_a_finished_trial_added_through_optuna_counts(
     assert best is not None and best.number == 0
 
 
+def test_a_trial_enqueued_while_a_driver_runs_gets_a_number_of_its_own(
+    make_spec: MakeSpec, catalog: Catalog
+) -> None:
+    spec = make_spec(trials=4)
+    study = open_study(spec, catalog)
+    wish = optuna.load_study(study_name="bowl", storage=spec.storage)
+    for x in (1.0, 2.0):
+        wish.enqueue_trial({"x": x})  # the first as number 0, which the driver gives away too
+        trial = study.ask()
+        assert trial is not None
+        study.finish(trial, Outcome(Ending.FAILED, "no"))
+    drive(open_study(spec, catalog), catalog)
+    again = open_study(spec, catalog)
+    assert again.done and again.finished == 4
+    trials = optuna.load_study(study_name="bowl", storage=spec.storage).trials
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * 2 + [TrialState.COMPLETE] * 2
+    assert {trial.params["x"] for trial in trials[2:]} == {1.0, 2.0}
+
+
 # ---- commits that fail ----
 
 

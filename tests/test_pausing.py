@@ -69,7 +69,11 @@ def test_a_resumed_trial_goes_on_where_it_was(saving_spec: SavingSpec, catalog: 
     expected = curve(**first.params, epochs=3)
     assert list(frozen(spec)[0].intermediate_values.values()) == expected
     assert frozen(spec)[0].values == [min(expected)]
-    assert study.ask() is None and study.done and study.over == "the study is over"
+    assert (
+        study.ask() is None
+        and study.done
+        and study.over == "the trial scheduler has nothing left to run"
+    )
 
 
 def test_through_the_runner(saving_spec: SavingSpec, run: RunStudy) -> None:
@@ -83,7 +87,9 @@ def test_through_the_runner(saving_spec: SavingSpec, run: RunStudy) -> None:
         assert row.state == ("complete" if best else "pruned")
         assert (row.epochs, row.attempt) == ((3, 2) if best else (1, 1))
         assert row.value == min(curve(**row.params, epochs=row.epochs))
-        assert row.reason == ("" if best else "paused after epoch 1: the study is over")
+        assert row.reason == (
+            "" if best else "paused after epoch 1: the trial scheduler has nothing left to run"
+        )
     origins = [
         (event.trial, event.data["origin"], event.data.get("reason"))
         for event in told
@@ -140,7 +146,10 @@ def test_what_is_paused_is_closed_with_its_best_value_when_nothing_runs(
     (closed,) = frozen(spec)
     assert closed.state is TrialState.PRUNED and closed.values == [1.0]
     assert closed.user_attrs["best_step"] == 1
-    assert closed.user_attrs["reason"] == "paused after epoch 2: the study is over"
+    assert (
+        closed.user_attrs["reason"]
+        == "paused after epoch 2: the trial scheduler has nothing left to run"
+    )
     assert study.ask() is None  # and it stays over, whatever the trial scheduler says now
 
 

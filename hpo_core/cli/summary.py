@@ -88,17 +88,18 @@ def tally(counts: dict[str, int]) -> str:
 
 
 def _best(progress: Progress) -> Iterator[str]:
-    study = progress.about
-    if progress.best_trial is None:
+    study, leader = progress.about, progress.leader
+    if leader is None:
         if progress.ended is not None and progress.ended.kind == "study_finished":
             yield "best      none: no trial completed"
         return
-    yield (
-        f"best      {clean(study['metric'])} {number(progress.best_value)} "
-        f"(trial {progress.best_trial})"
-    )
-    for name, value in (progress.best_params or {}).items():
-        yield f"          {clean(name)} = {clean(value)}"
+    trial, value = leader
+    waiting = progress.waiting.get(trial)
+    so_far = "" if waiting is None else ", so far"
+    yield f"best      {clean(study['metric'])} {number(value)} (trial {trial}{so_far})"
+    params = progress.best_params if waiting is None else waiting.params
+    for name, given in (params or {}).items():
+        yield f"          {clean(name)} = {clean(given)}"
 
 
 def _models(progress: Progress) -> Iterator[str]:

@@ -27,6 +27,7 @@ from hpo_core.storage import outages, tables
 from hpo_core.storage.database import connect
 from hpo_core.storage.loading import load_attributes, load_trials, parse, to_utc, uncollected
 from hpo_core.storage.mirror import Changes, MirrorStorage
+from hpo_core.storage.numbering import renumber
 from hpo_core.trial import Event, Goal, Report
 
 Rows = list[dict[str, Any]]
@@ -75,6 +76,7 @@ class Ledger:
 
     def _load(self, engine: Engine) -> None:
         with connect(engine) as connection:
+            renumber(connection, self._study_id)
             for trial in load_trials(connection, self._study_id):
                 stored_id = trial._trial_id
                 self._ids[self.mirror.adopt(self.study._study_id, trial)] = stored_id

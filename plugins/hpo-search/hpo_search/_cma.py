@@ -9,6 +9,7 @@ matter to CMA-ES.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -117,11 +118,14 @@ def _numbers(context: SamplerContext) -> dict[str, Float | Int]:
 def _generations(study: Study) -> dict[int, list[FrozenTrial]]:
     """Trials that have a value by their generation, in the order in which they ended.
 
-    By their numbers, a slow trial that ends late would push another one out of a generation already told.
+    By their numbers, a slow trial that ends late would push another one out of a generation already told. A trial that
+    is shown with a value before it has ended comes last.
     """
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     generations: dict[int, list[FrozenTrial]] = {}
-    for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
+    for trial in sorted(
+        ended, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number)
+    ):
         generation = trial.system_attrs.get(GENERATION)
         if trial.values and generation is not None:
             generations.setdefault(generation, []).append(trial)
