@@ -87,7 +87,8 @@ class History:
             if self._began is not None:
                 self._earlier += max(0.0, self._latest - self._began)
             self._began = self._latest = event.time
-        self._latest = max(self._latest, event.time)
+        if event.time > self._latest:
+            self._latest = event.time
         step = _STEPS.get(event.kind)
         if step is not None and event.trial is not None:
             step(self, event.trial, event.data)
@@ -120,7 +121,8 @@ class History:
         if not progress.repeats(report.step):
             self.epochs += report.step - progress.step
             progress.step = report.step
-        progress.decision = Decision(Verdict(data["decision"]), data["reason"])
+        if data["decision"] != "continue":  # which it is since the attempt began
+            progress.decision = Decision(Verdict(data["decision"]), data["reason"])
         progress.seconds += report.seconds
         if checkpoint is not None:
             progress.checkpoints.insert(0, checkpoint)
@@ -129,19 +131,25 @@ class History:
             return
         again = report.step in progress.reports
         progress.reports[report.step] = report
-        among = progress.reports.values() if again else [report]
-        progress.best = self._better(None if again else progress.best, among)
-        with_checkpoint = [each for each in among if each.checkpoint is not None]
-        progress.saved = self._better(None if again else progress.saved, with_checkpoint)
+        if not again:
+            self._rank(progress, report)
+            return
+        progress.best = progress.saved = None
+        for each in progress.reports.values():
+            self._rank(progress, each)
 
     def _checkpoint(self, data: dict[str, Any]) -> Checkpoint:
-        return Checkpoint.from_json(data | {"path": self._located(data["path"])})
+        return Checkpoint(data["step"], self._located(data["path"]), data["sha256"])
 
-    def _better(self, best: Report | None, reports: Any) -> Report | None:
-        for report in reports:
-            if best is None or self._score(report) > self._score(best):
-                best = report
-        return best
+    def _rank(self, progress: Progress, report: Report) -> None:
+        """Compare a report with the best ones of its trial; of equals the first counts."""
+        score = self._score(report)
+        if progress.best is None or score > self._score(progress.best):
+            progress.best = report
+        if report.checkpoint is None:
+            return
+        if progress.saved is None or score > self._score(progress.saved):
+            progress.saved = report
 
     def _paused(self, number: int, data: dict[str, Any]) -> None:
         self._ended(number, Standing.PAUSED, data)

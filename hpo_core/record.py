@@ -284,6 +284,8 @@ class Record:
 
         What lies under the old path may be another study's by now.
         """
+        if path.startswith(self._folder):
+            return path
         found = _IN_FOLDER.search(path)
         return path if found is None else f"{self._folder}{found[0]}"
 
