@@ -26,9 +26,9 @@ from sqlalchemy import (
     Engine,
     Float,
     Row,
-    case,
     literal_column,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -46,6 +46,13 @@ _CLOCKS = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
     "postgresql": "extract(epoch from clock_timestamp())::double precision",
 }
+
+
+_STILL_MINE = """\
+UPDATE hpo_leases
+SET expires_at = CASE WHEN expires_at - {now} < :rest THEN {now} + :ttl ELSE expires_at END
+WHERE study_id = :study AND owner = :owner AND token = :token
+"""
 
 
 def take(engine: Engine, study_id: int, study: str, ttl: float = TTL) -> Lease:
@@ -85,17 +92,17 @@ class Lease:
         self._study_id = study_id
         self._study = study
         self._ttl = ttl
+        # made once, for it is a part of every commit
+        self._still_mine = text(_STILL_MINE.format(now=_CLOCKS[engine.dialect.name]))
 
     def guard(self, connection: Connection) -> None:
         """Make sure, for the rest of the transaction, that nobody has taken over; raises LeaseLostError if so.
 
         It is a sign of life as well: when a third of the lease is over it is renewed.
         """
-        now = _clock(connection)
-        old = table.c.expires_at
-        until = case((old - now < self._ttl * 2 / 3, now + self._ttl), else_=old)
-        done = connection.execute(update(table).where(self._mine).values(expires_at=until))
-        if done.rowcount != 1:
+        mine = {"study": self._study_id, "owner": self.owner, "token": self.token}
+        span = {"ttl": self._ttl, "rest": self._ttl * 2 / 3}
+        if connection.execute(self._still_mine, mine | span).rowcount != 1:
             self.lost = True
             raise LeaseLostError(self._lost_to(connection))
 
@@ -174,10 +181,10 @@ def _holder(row: Row[Any]) -> Holder:
 
 
 def _held(study: str, row: Row[Any], now: float) -> str:
-    text = f"{_by(study, row)}: wait for it, or stop it first"
+    who = f"{_by(study, row)}: wait for it, or stop it first"
     if _holder(row).machine == Holder.here().machine:
-        return text
-    return f"{text}; if that process has died, the study is free in {row.expires_at - now:.0f} s"
+        return who
+    return f"{who}; if that process has died, the study is free in {row.expires_at - now:.0f} s"
 
 
 def _by(study: str, row: Row[Any]) -> str:
