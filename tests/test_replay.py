@@ -217,7 +217,7 @@ def train(run, x, y, epochs):
     if run.restored is not None:
         done = json.loads((run.restored.path / "state.json").read_text())
     for epoch in range(done + 1, epochs + 1):
-        if (number, attempt, epoch) == (2, 1, 1) and MORTAL:
+        if number == 2 and attempt < 3 and MORTAL:  # the driver may die in one of the two
             os.kill(os.getpid(), signal.SIGKILL)
         if (number, epoch) == (5, 2):
             raise ValueError("on purpose")
@@ -286,11 +286,11 @@ def test_four_workers_one_of_them_and_the_driver_killed(
 ) -> None:
     write(tmp_path, scheduler, "{name: processes, workers: 4, threads: 1}", mortal=True)
     command = ["run", "study.yaml", "--allow-code", "--json"]
-    ran = forks.hpo(*command, folder=tmp_path, HPO_FAULT="ledger.committed:20:kill")
-    assert ran.code == -9, ran.err
-    assert '"event": "trial_lost"' in ran.out
+    killed = forks.hpo(*command, folder=tmp_path, HPO_FAULT="ledger.committed:20:kill")
+    assert killed.code == -9, killed.err
     ran = forks.hpo(*command, folder=tmp_path)
     assert ran.code == 0, ran.err
+    assert '"event": "trial_lost"' in killed.out + ran.out
     ran = forks.hpo("replay", "real", "--json", folder=tmp_path)
     assert ran.code == 0, ran.out
     found = json.loads(ran.out)
