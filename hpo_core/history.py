@@ -84,14 +84,19 @@ class History:
     def apply(self, event: Event) -> None:
         """Take one event into account; events come in the order of their `seq`."""
         if event.kind == "study_started":
-            if self._began is not None:
-                self._earlier += max(0.0, self._latest - self._began)
+            self.rest()
             self._began = self._latest = event.time
         if event.time > self._latest:
             self._latest = event.time
         step = _STEPS.get(event.kind)
         if step is not None and event.trial is not None:
             step(self, event.trial, event.data)
+
+    def rest(self) -> None:
+        """No driver runs after the last event: time counts again when the next one begins."""
+        if self._began is not None:
+            self._earlier += max(0.0, self._latest - self._began)
+            self._began = None
 
     def adopt(self, number: int) -> None:
         """Count a finished trial that no event tells of: somebody added it through Optuna."""

@@ -255,6 +255,7 @@ class Record:
                 self.history.adopt(trial.number)
                 self.evidence.update(trial, self.history.trials[trial.number])
         self.retention.release(self.history)
+        self.history.rest()
 
     # ---- inside ----
 

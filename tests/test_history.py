@@ -130,3 +130,13 @@ def test_what_changes_no_trial_changes_nothing() -> None:
     before = told(start(1), report(1, 1.0))
     after = told(start(1), report(1, 1.0), ("late", {"step": 9}), ("warning", {}), ("novel", {}))
     assert vars(before) | {"_latest": 0} == vars(after) | {"_latest": 0, "_score": score}
+
+
+def test_time_does_not_count_while_no_driver_runs() -> None:
+    history = History(lambda report: 0.0)
+    history.apply(Event(0, "study_started", 100.0, None, {}))
+    history.apply(Event(1, "study_stopped", 130.0, None, {}))
+    history.rest()  # as whoever opens the study later does
+    assert history.seconds(9000.0) == 30.0
+    history.apply(Event(2, "study_started", 9000.0, None, {}))
+    assert history.seconds(9005.0) == 35.0
