@@ -15,7 +15,7 @@ from hpo_core import Decision, Driven, Interrupt, Outcome, Report, Trial
 from hpo_core.catalog import Catalog
 from hpo_core.execution import execute
 from hpo_core.plugins import load
-from hpo_local.log import not_logged, write_traceback
+from hpo_core.workers.log import not_logged, write_traceback
 
 
 class Inline:

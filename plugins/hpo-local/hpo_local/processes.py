@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ByteSize, Field, WithJsonSchema
 
 from hpo_core import Driven, Interrupt
-from hpo_local.attempt import Limits
+from hpo_core.workers.attempt import Limits
+from hpo_core.workers.drive import Drive
+from hpo_core.workers.pool import Pool
 from hpo_local.cores import usable_cores
-from hpo_local.drive import Drive
-from hpo_local.pool import Pool
 
 
 def _positive(size: ByteSize) -> ByteSize:
@@ -81,8 +81,11 @@ class Processes:
         if first is None:
             study.commit()
             return
-        with Pool(first.objective, self._environment(), self.startup_timeout, self.limits) as pool:
-            Drive(study, pool, self.workers, self.limits, first).run(interrupt)
+        pool = Pool(
+            first.objective, self.workers, self._environment(), self.startup_timeout, self.limits
+        )
+        with pool:
+            Drive(study, pool, self.limits, first).run(interrupt)
 
     def _environment(self) -> dict[str, str]:
         """What numerical libraries read when they are loaded. More threads than cores makes torch many times slower."""

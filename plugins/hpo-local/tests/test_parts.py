@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hpo_local.attempt import Attempt, Limits, in_words
 from hpo_local.cores import usable_cores
-from hpo_local.frames import Reader, encode
-from hpo_local.log import captured
-from hpo_local.template import ended
 
 from hpo_core.testing.execution import make_trials
+from hpo_core.workers.attempt import Attempt, Limits, in_words
+from hpo_core.workers.frames import Reader, encode
+from hpo_core.workers.log import captured
+from hpo_core.workers.template import ended
 
 
 def test_a_message_cut_anywhere_arrives_whole() -> None:

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hpo_local.pool import Pool
 from hpo_local.processes import Processes
 from pydantic import ValidationError
 
@@ -27,6 +26,7 @@ from hpo_core.testing.execution import (
     pause_at,
 )
 from hpo_core.testing.processes import mark_environment, marked, wait_until_gone
+from hpo_core.workers.pool import Pool
 
 DEADLY = '''
 import ctypes, os, signal, subprocess, sys, threading, time
@@ -289,8 +289,8 @@ def test_reports_are_committed_before_they_are_answered(tmp_path: Path, mark: st
 
 def test_what_a_worker_said_before_it_died_is_heard(tmp_path: Path, mark: str) -> None:
     [trial] = make_trials(tmp_path, 1, "talks")
-    with Pool("talks", {}, startup_timeout=60) as pool:
-        worker = pool.fork()
+    with Pool("talks", 1, {}, startup_timeout=60) as pool:
+        worker = pool.take()
         pool.send(worker, {"trial": trial.to_json(), "turn": 0})
         pool.send(worker, {"decision": {"verdict": "continue", "reason": ""}})
         while not marked(mark):  # the template
@@ -403,7 +403,7 @@ def test_workers_die_when_driver_and_template_are_killed(tmp_path: Path, mark: s
             [template] = [
                 one
                 for one in marked(mark)
-                if "hpo_local.template" in one.cmdline() and one.ppid() == os.getpid()
+                if "hpo_core.workers.template" in one.cmdline() and one.ppid() == os.getpid()
             ]
             template.kill()
         return CONTINUE

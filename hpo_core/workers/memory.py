@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from hpo_local.attempt import Attempt
+from hpo_core.workers.attempt import Attempt
 
 TICK = 0.25  # seconds between two looks
 SHARE = (

@@ -22,13 +22,14 @@ from typing import NoReturn
 
 import psutil
 
-from hpo_core import Decision, Outcome, Report, Trial, Verdict
 from hpo_core.catalog import Catalog
 from hpo_core.execution import execute
-from hpo_local.descendants import adopt_orphans, end_with_descendants
-from hpo_local.frames import Message, Reader, encode
-from hpo_local.log import captured, not_logged, write_traceback
-from hpo_local.memory import proportional
+from hpo_core.scheduling import Decision, Verdict
+from hpo_core.trial import Outcome, Report, Trial
+from hpo_core.workers.descendants import adopt_orphans, end_with_descendants
+from hpo_core.workers.frames import Message, Reader, encode
+from hpo_core.workers.log import captured, not_logged, write_traceback
+from hpo_core.workers.memory import proportional
 
 MEASURABLE = (
     0.1  # seconds; measuring a shorter attempt would cost a good part of what it takes itself

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from hpo_core import Trial
+from hpo_core.trial import Trial
 
 _turns = itertools.count()
 

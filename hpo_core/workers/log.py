@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpo_core import Ending, Outcome, Trial
+from hpo_core.trial import Ending, Outcome, Trial
 
 
 def path_of(trial: Trial) -> Path:

@@ -11,16 +11,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from typing import Self
 
 import psutil
 
-from hpo_core import HpoError, PluginError
-from hpo_local.attempt import Attempt, Limits
-from hpo_local.descendants import kill_tree
-from hpo_local.frames import Message, Reader, encode
-from hpo_local.memory import Gauge, Running
-from hpo_local.template import ended
+from hpo_core.errors import HpoError, PluginError
+from hpo_core.workers.attempt import Attempt, Limits
+from hpo_core.workers.descendants import kill_tree
+from hpo_core.workers.frames import Message, Reader, encode
+from hpo_core.workers.memory import Gauge, Running
+from hpo_core.workers.template import ended
 
 CLOSING = 10.0  # seconds that the template has to kill its workers before it is killed itself
 
@@ -43,16 +44,21 @@ class Worker:
 
 
 class Pool:
-    """One template and the workers forked from it. Used as a context manager; leaving it ends every process."""
+    """One template and up to `size` workers forked from it. Implements `hpo_core.workers.drive.Workers`.
+
+    Used as a context manager; leaving it ends every process.
+    """
 
     def __init__(
         self,
         objective: str,
+        size: int,
         environment: dict[str, str],
         startup_timeout: float,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
         self.workers: dict[int, Worker] = {}
+        self._size = size
         self._limits = limits
         self._lock = threading.Lock()  # over who runs what, and over what is said to the template
         self._numbers = itertools.count()
@@ -62,7 +68,7 @@ class Pool:
         self._deadline: float | None = time.monotonic() + startup_timeout
         self._control, theirs = socket.socketpair()
         with theirs:
-            command = ["-P", "-m", "hpo_local.template", str(theirs.fileno()), objective]
+            command = ["-P", "-m", "hpo_core.workers.template", str(theirs.fileno()), objective]
             self._template = subprocess.Popen(
                 [sys.executable, *command],
                 stdin=subprocess.DEVNULL,
@@ -99,8 +105,24 @@ class Pool:
                 kill_tree(worker.process)
         self._words.close()
 
-    def fork(self) -> Worker:
-        """A new worker. It can be sent to at once and begins when the template has forked it."""
+    def all(self) -> Collection[Worker]:
+        """See `hpo_core.workers.drive.Workers`."""
+        return self.workers.values()
+
+    def vacant(self) -> bool:
+        """See `hpo_core.workers.drive.Workers`."""
+        return self._idle() is not None or len(self.workers) < self._size
+
+    def take(self) -> Worker:
+        """A worker that runs nothing, or a new one: it can be sent to at once."""
+        return self._idle() or self._fork()
+
+    def _idle(self) -> Worker | None:
+        free = (one for one in self.workers.values() if one.attempt is None and one.doom is None)
+        return next(free, None)
+
+    def _fork(self) -> Worker:
+        """A new worker, which begins when the template has forked it."""
         ours, theirs = socket.socketpair()
         worker = Worker(next(self._numbers), ours)
         with theirs, self._lock:

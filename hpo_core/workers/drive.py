@@ -14,27 +14,84 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
+from collections.abc import Collection
+from typing import Generic, Protocol, TypeVar
 
-from hpo_core import Driven, Ending, HpoError, Interrupt, Outcome, Report, Trial
-from hpo_local.attempt import Attempt, Limits
-from hpo_local.frames import Message
-from hpo_local.pool import Pool, Worker
+from hpo_core.contracts import Driven, Interrupt
+from hpo_core.errors import HpoError
+from hpo_core.trial import Ending, Outcome, Report, Trial
+from hpo_core.workers.attempt import Attempt, Limits
+from hpo_core.workers.frames import Message
 
 TURN = 0.2  # seconds: how late an interrupt or a timeout is seen
 EARLY_DEATHS = 3  # workers in a row that died before they were ready
 
 
-class Drive:
-    """Runs trials, `limit` of them at once, beginning with `first`, which has been asked for."""
+class Worker(Protocol):
+    """A worker as the driver sees it.
 
-    def __init__(self, study: Driven, pool: Pool, limit: int, limits: Limits, first: Trial) -> None:
+    `attempt` is what it runs, or None; `ready` whether it has begun to run anything; `doom` why it is being killed, or
+    None; `heard` when it last said something, by `time.monotonic`.
+    """
+
+    attempt: Attempt | None
+    ready: bool
+    doom: str | None
+    heard: float
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class Workers(Protocol[W]):
+    """Where trials run: a pool of workers, on this machine or on others. Called in the driver's thread alone."""
+
+    def all(self) -> Collection[W]:
+        """The workers that live, or whose death `events` is still to tell of."""
+        ...
+
+    def vacant(self) -> bool:
+        """Whether `take` would find a worker."""
+        ...
+
+    def take(self) -> W:
+        """A worker that runs nothing and is not being killed; it may be one that has yet to begin."""
+        ...
+
+    def assign(self, worker: W, attempt: Attempt | None) -> None:
+        """Note what a worker runs from now on."""
+        ...
+
+    def send(self, worker: W, message: Message) -> None:
+        """Say `{"trial": ..., "turn": ...}` or `{"decision": ...}`. A worker that has just died does not hear it."""
+        ...
+
+    def kill(self, worker: W, attempt: Attempt, reason: str) -> None:
+        """Have a worker killed if it is still at this attempt; `events` tells of its death."""
+        ...
+
+    def events(self, timeout: float) -> list[tuple[W, Message]]:
+        """What was said within so many seconds: `ready`, `report`, `outcome`, and `{"died": how}` as the last word.
+
+        Reports and outcomes come with the `turn` of their trial. Raises HpoError when no trial could run any more.
+        """
+        ...
+
+    def last_words(self) -> str:
+        """What dying workers printed, to be put behind a message; may be empty."""
+        ...
+
+
+class Drive(Generic[W]):
+    """Runs trials on the workers there are, beginning with `first`, which has been asked for."""
+
+    def __init__(self, study: Driven, pool: Workers[W], limits: Limits, first: Trial) -> None:
         self._study = study
         self._pool = pool
-        self._limit = limit
         self._limits = limits
         self._waiting = deque([first])  # asked for, not running
         self._dry = False  # `ask` gave None, and nothing has happened since that may change that
-        self._answers: list[tuple[Worker, Message]] = []
+        self._answers: list[tuple[W, Message]] = []
         self._early_deaths = 0
 
     def run(self, interrupt: Interrupt) -> None:
@@ -43,19 +100,22 @@ class Drive:
             self._hand_out()
             self._study.commit()
             self._answer()
-            if not any(worker.attempt for worker in self._pool.workers.values()):
+            if self._over():
                 return
             before = time.monotonic()
             for worker, message in self._pool.events(TURN):
                 self._handle(worker, message)
             self._end_overdue(before)
 
+    def _over(self) -> bool:
+        """Whether nothing is left to start and nothing runs."""
+        idle = not any(worker.attempt for worker in self._pool.all())
+        return idle and self._dry and not self._waiting
+
     def _hand_out(self) -> None:
-        """Give every free worker a trial, and fork workers for more while they may be."""
-        workers = self._pool.workers.values()
-        idle = deque(one for one in workers if one.attempt is None and one.doom is None)
-        while (idle or len(self._pool.workers) < self._limit) and (trial := self._next()):
-            worker = idle.popleft() if idle else self._pool.fork()
+        """Give every vacant worker a trial."""
+        while self._pool.vacant() and (trial := self._next()):
+            worker = self._pool.take()
             attempt = Attempt(trial)
             self._pool.assign(worker, attempt)
             self._answers.append((worker, {"trial": trial.to_json(), "turn": attempt.turn}))
@@ -74,7 +134,7 @@ class Drive:
                 worker.attempt.go(time.monotonic())
         self._answers.clear()
 
-    def _handle(self, worker: Worker, message: Message) -> None:
+    def _handle(self, worker: W, message: Message) -> None:
         attempt = worker.attempt
         if "ready" in message:
             self._early_deaths = 0
@@ -89,14 +149,14 @@ class Drive:
         else:
             self._finish(worker, attempt, Outcome.from_json(message["outcome"]))
 
-    def _report(self, worker: Worker, attempt: Attempt, report: Report) -> None:
+    def _report(self, worker: W, attempt: Attempt, report: Report) -> None:
         attempt.reported(report.seconds)
         decision = self._study.report(attempt.trial, report)
         self._answers.append((worker, {"decision": dataclasses.asdict(decision)}))
         self._dry = False
         self._end_if_overdue(worker, time.monotonic())
 
-    def _finish(self, worker: Worker, attempt: Attempt, outcome: Outcome) -> None:
+    def _finish(self, worker: W, attempt: Attempt, outcome: Outcome) -> None:
         self._pool.assign(worker, None)
         attempt.held(outcome.peak_memory)
         self._study.finish(attempt.trial, dataclasses.replace(outcome, peak_memory=attempt.peak))
@@ -104,11 +164,11 @@ class Drive:
 
     def _end_overdue(self, now: float) -> None:
         """Kill the workers that were over their time at `now`, unless they have been heard since."""
-        for worker in self._pool.workers.values():
+        for worker in self._pool.all():
             if worker.heard <= now:
                 self._end_if_overdue(worker, now)
 
-    def _end_if_overdue(self, worker: Worker, now: float) -> None:
+    def _end_if_overdue(self, worker: W, now: float) -> None:
         attempt = worker.attempt
         if attempt is None:
             return
@@ -116,7 +176,7 @@ class Drive:
         if reason is not None:
             self._pool.kill(worker, attempt, reason)
 
-    def _bury(self, worker: Worker, how: str) -> None:
+    def _bury(self, worker: W, how: str) -> None:
         attempt = worker.attempt
         if attempt is None:
             return

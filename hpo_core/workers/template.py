@@ -7,8 +7,8 @@ was imported. (With two workers on two idle cores it is no sooner ready: two cou
 Forking is safe here because nothing has been started yet: the template only imports. It runs no objective, has no
 threads of its own and must not initialise CUDA, which cannot be used after a fork (importing torch does not).
 
-Run by `hpo_local.pool` as `python -P -m hpo_local.template DESCRIPTOR OBJECTIVE`. Over the control socket it takes
-`{"worker": id}`, each with the descriptor of the worker's end of a socket, and `{"kill": id}`. It says
+Run by `hpo_core.workers.pool` as `python -P -m hpo_core.workers.template DESCRIPTOR OBJECTIVE`. Over the control
+socket it takes `{"worker": id}`, each with the descriptor of the worker's end of a socket, and `{"kill": id}`. It says
 `{"ready": true}` or `{"broken": why}` when it has imported, and `{"died": id, "how": "killed by SIGKILL"}` for each
 worker that has ended, when everything that this worker had started has ended too. When the control socket ends, so do
 the workers, everything they started, and the template.
@@ -31,12 +31,12 @@ from typing import NoReturn
 
 import psutil
 
-from hpo_core import PluginError
 from hpo_core.catalog import Catalog
+from hpo_core.errors import PluginError
 from hpo_core.plugins import load
-from hpo_local.descendants import adopt_orphans, kill_children
-from hpo_local.frames import Reader, encode
-from hpo_local.worker import serve
+from hpo_core.workers.descendants import adopt_orphans, kill_children
+from hpo_core.workers.frames import Reader, encode
+from hpo_core.workers.worker import serve
 
 
 def main() -> None:

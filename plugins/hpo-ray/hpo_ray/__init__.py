@@ -1,0 +1,1 @@
+"""`hpo-ray`: trials on a Ray cluster, and studies submitted to one."""
