@@ -35,6 +35,7 @@ class Evidence:
 
     def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
         self._distributions = distributions
+        self._alike: dict[tuple[str, int], BaseDistribution] = {}  # equal to one of now, by its id
         self._all: dict[int, FrozenTrial] = {}
         self._results: set[int] = set()  # of those that are no longer running and did not fail
         self._fidelity: int | None = None
@@ -75,7 +76,7 @@ class Evidence:
 
     def _fit(self, frozen: FrozenTrial) -> FrozenTrial | None:
         """A trial with the distributions of now, or None if they do not hold its parameters."""
-        if all(self._distributions.get(k) == each for k, each in frozen.distributions.items()):
+        if all(map(self._is_alike, frozen.distributions, frozen.distributions.values())):
             return frozen
         fitted = copy.copy(frozen)
         fitted.distributions = {}
@@ -90,6 +91,15 @@ class Evidence:
                 return None
             fitted.distributions[name] = distribution
         return fitted
+
+    def _is_alike(self, name: str, distribution: BaseDistribution) -> bool:
+        """Whether a distribution is that of now. Trials share theirs, and comparing takes a microsecond each."""
+        if (name, id(distribution)) in self._alike:
+            return True
+        if self._distributions.get(name) != distribution:
+            return False
+        self._alike[name, id(distribution)] = distribution  # held, so that its id stays its own
+        return True
 
     def _fitting(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
         return [fitted for frozen in trials if (fitted := self._fit(frozen)) is not None]

@@ -6,6 +6,7 @@ then know the same, because there is no other way to learn anything: history is 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class Progress:
     """One trial. `step` is the highest that was told to the trial scheduler, `first` the one that a clone began with.
 
     `reports` are the latest of each step, until the trial is finished; `best` is the best of them and `saved` the best
-    that came with a checkpoint. `checkpoints` are newest first, those of a clone's parent at the end.
+    that came with a checkpoint, each with its score. `checkpoints` are newest first, those of a clone's parent at the
+    end. `out_of_memory` of the `losses` were for want of memory.
     """
 
     number: int
@@ -43,12 +45,16 @@ class Progress:
     first: int = 0
     step: int = 0
     seconds: float = 0.0
+    out_of_memory: int = 0
     peak_memory: int | None = None
+    peak_gpu_memory: int | None = None
     decision: Decision = CONTINUE
     diverged: bool = False
     reports: dict[int, Report] = field(default_factory=dict)
     best: Report | None = None
+    best_score: float = -math.inf
     saved: Report | None = None
+    saved_score: float = -math.inf
     checkpoints: list[Checkpoint] = field(default_factory=list)
 
     def repeats(self, step: int) -> bool:
@@ -137,24 +143,23 @@ class History:
         again = report.step in progress.reports
         progress.reports[report.step] = report
         if not again:
-            self._rank(progress, report)
+            self._rank(progress, report, self._score(report))
             return
         progress.best = progress.saved = None
         for each in progress.reports.values():
-            self._rank(progress, each)
+            self._rank(progress, each, self._score(each))
 
     def _checkpoint(self, data: dict[str, Any]) -> Checkpoint:
         return Checkpoint(data["step"], self._located(data["path"]), data["sha256"])
 
-    def _rank(self, progress: Progress, report: Report) -> None:
+    def _rank(self, progress: Progress, report: Report, score: float) -> None:
         """Compare a report with the best ones of its trial; of equals the first counts."""
-        score = self._score(report)
-        if progress.best is None or score > self._score(progress.best):
-            progress.best = report
+        if progress.best is None or score > progress.best_score:
+            progress.best, progress.best_score = report, score
         if report.checkpoint is None:
             return
-        if progress.saved is None or score > self._score(progress.saved):
-            progress.saved = report
+        if progress.saved is None or score > progress.saved_score:
+            progress.saved, progress.saved_score = report, score
 
     def _paused(self, number: int, data: dict[str, Any]) -> None:
         self._ended(number, Standing.PAUSED, data)
@@ -166,6 +171,7 @@ class History:
     def _lost(self, number: int, data: dict[str, Any]) -> None:
         self._interrupted(number, data)
         self.trials[number].losses += 1
+        self.trials[number].out_of_memory += bool(data.get("out_of_memory"))
 
     def _finished(self, number: int, data: dict[str, Any]) -> None:
         if number not in self.trials:  # refused before it was started
@@ -183,9 +189,12 @@ class History:
         progress = self.trials[number]
         self.running.pop(number, None)
         progress.standing = standing
-        peak = data.get("peak_memory")
-        if peak is not None:
-            progress.peak_memory = max(peak, progress.peak_memory or 0)
+        progress.peak_memory = _most(progress.peak_memory, data.get("peak_memory"))
+        progress.peak_gpu_memory = _most(progress.peak_gpu_memory, data.get("peak_gpu_memory"))
+
+
+def _most(known: int | None, new: int | None) -> int | None:
+    return known if new is None else max(new, known or 0)
 
 
 _STEPS: dict[str, Callable[[History, int, dict[str, Any]], None]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,17 @@ class connect:  # reads as a verb: with connect(engine) as connection
             raise storage_error(self._engine.url, failure) from failure
         if isinstance(error, SQLAlchemyError):
             raise storage_error(self._engine.url, error) from error
+
+
+def upsert(database: Engine | Connection) -> Callable[..., Any]:
+    """The `insert` of a database that can update what is there. PostgreSQL's takes 50 ms to import."""
+    if database.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert
 
 
 def storage_error(url: URL, error: SQLAlchemyError) -> StorageError:

@@ -31,11 +31,10 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo_core import faults
 from hpo_core.errors import LeaseLostError, StorageError, StudyHeldError
-from hpo_core.storage.database import connect
+from hpo_core.storage.database import connect, upsert
 from hpo_core.storage.holder import Holder
 from hpo_core.storage.tables import hpo_leases as table
 
@@ -156,7 +155,7 @@ _FREE_AGAIN = {"owner": "", "holder": "{}", "expires_at": 0.0}
 
 def _claim(connection: Connection) -> Any:
     """See to it that the study has a row, and that nobody else can change it before this transaction ends (SQLite)."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = upsert(connection)
     return insert(table).on_conflict_do_nothing()
 
 

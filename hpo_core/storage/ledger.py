@@ -18,13 +18,12 @@ import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo_core import faults
 from hpo_core.errors import DiskFullError, OutageError
 from hpo_core.space import Scalar
 from hpo_core.storage import outages, tables
-from hpo_core.storage.database import connect
+from hpo_core.storage.database import connect, upsert
 from hpo_core.storage.loading import load_attributes, load_trials, parse, to_utc, uncollected
 from hpo_core.storage.mirror import Changes, MirrorStorage
 from hpo_core.storage.numbering import renumber
@@ -67,8 +66,7 @@ class Ledger:
         self._next_seq = 0
         self._gave_up = False  # whether an outage was not waited for to its end
         if engine is not None:
-            on_postgresql = engine.dialect.name == "postgresql"
-            self._upsert = postgresql.insert if on_postgresql else sqlite.insert
+            self._upsert = upsert(engine)
             with uncollected():
                 self._load(engine)
         # what Study.set_metric_names would store: the dashboard then names the axis
