@@ -4,8 +4,8 @@
 
 A real study is driven without an objective: ten reports a trial of two metrics, five parameters, the random sampler.
 `ask`, `report` and `finish` are timed one by one, SQLite's commits included. Opening and `hpo status` are measured in
-processes of their own, opening from the start of the process until the study may be asked; its imports also apart. Targets: 5 ms for the 95th percentile of each call, 2 s to
-open, 1 s for `hpo status`.
+processes of their own, opening from the start of the process until the study may be asked; its imports also apart.
+Targets: 5 ms for the 95th percentile of each call, 2 s to open, 1 s for `hpo status`.
 """
 
 from __future__ import annotations
