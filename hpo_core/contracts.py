@@ -66,9 +66,10 @@ class Run(Protocol):
             with run.checkpoint(epoch) as folder:
                 save_file(weights, folder / "model.safetensors")
 
-        When the context ends the files are hashed and synced and the folder gets its final name: it is there whole or
-        not at all. `model.safetensors` is what is registered as a model version. Raises ValueError when the step was
-        reported already, and OSError, say when the disk is full: let it pass, the study is then paused.
+        When the context ends the files are hashed and synced and the folder gets its final name, or is sent to the
+        study's store: it is there whole or not at all. `model.safetensors` is what is registered as a model version.
+        Raises ValueError when the step was reported already, and OSError, say when the disk is full or the store is
+        away: let it pass, the study is then paused.
         """
         ...
 

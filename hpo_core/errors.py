@@ -8,6 +8,7 @@
     ├── PluginError             4  a plugin is missing, broken or named twice: install or remove the one named
     ├── StorageError            5  the database cannot be reached or has another schema
     │   ├── OutageError         5  it does not answer now, and may again: wait
+    │   ├── StoreError          5  checkpoints or models cannot be written or read where they lie: mend that
     │   └── DiskFullError       5  there is no room left on a disk: make some
     ├── NoSuccessError          6  the study ended and no trial succeeded: read the reasons
     └── StudyHeldError          7  another driver runs this study: wait, or stop that one
@@ -20,6 +21,7 @@ raised is a bug, and ends with exit code 1 and a traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """Where a line of a study file ends: as the YAML parser counts them, which `str.splitlines` does not."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*:)(?!\$\{)([^/@\s]+)(?=@)")
+"""The user and the password of a URL, unless that is a reference."""
 
 
 class HpoError(Exception):
@@ -58,8 +63,17 @@ class OutageError(StorageError):
     """The database is away or locked at this moment; what was asked of it may be asked again."""
 
 
+class StoreError(StorageError):
+    """Checkpoints or models cannot be written or read where they are to lie; the text says what of it."""
+
+
 class DiskFullError(StorageError):
     """A disk has no room left; the text says which, as far as is known."""
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, or somebody's share of it, has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class NoSuccessError(HpoError):
@@ -125,7 +139,8 @@ def _excerpt(lines: list[str], problem: Problem) -> Iterable[str]:
     if not 0 < problem.line <= len(lines):
         return
     start = max(0, problem.column - 150)  # a long line is shown around its problem
-    yield f"    {_printable(lines[problem.line - 1][start : start + 200])}"
+    line = _PASSWORD.sub(lambda found: found[1] + "*" * len(found[2]), lines[problem.line - 1])
+    yield f"    {_printable(line[start : start + 200])}"
     yield "    " + " " * (problem.column - 1 - start) + "^"
 
 

@@ -7,7 +7,6 @@ continue from, seeds, catching whatever the objective raises, refusing to go on 
 from __future__ import annotations
 
 import contextlib
-import errno
 import operator
 import os
 import re
@@ -20,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from hpo_core import checkpoints, options, references
+from hpo_core.addresses import UnavailableError
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Restored, TrialStopped
+from hpo_core.errors import disk_is_full
 from hpo_core.scheduling import Decision, Verdict
 from hpo_core.trial import Checkpoint, Ending, Outcome, Report, Trial
 
@@ -31,11 +32,23 @@ LAST_STEP = 2**31 - 1
 LONGEST_NAME = 256
 """The highest step and the longest name of a metric that a database stores."""
 
+_NO_MEMORY = (
+    "can't allocate memory",  # torch's allocator on the CPU
+    "CUDA error: out of memory",  # the driver's: there is no room for a context, or for a kernel's code
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What errors of no special class say of memory."""
+
 _UNPAIRED = re.compile("[\ud800-\udfff]")
 
 
 class LiveRun:
-    """A trial while it runs: implements `hpo_core.Run` over an executor's way to send."""
+    """A trial while it runs: implements `hpo_core.Run` over an executor's way to send.
+
+    Raises UnavailableError when the store of its checkpoints does not answer. `close` removes what was copied from
+    there.
+    """
 
     def __init__(self, trial: Trial, send: Send) -> None:
         self.trial = trial
@@ -43,6 +56,7 @@ class LiveRun:
         self._warnings: list[str] = []
         # where they lie, even if the objective goes to another directory
         self._folder = Path(trial.directory, "checkpoints").absolute()
+        self._fetched = contextlib.ExitStack()
         self.restored = self._restore()
         self._send = send
         self._saved: Checkpoint | None = None
@@ -56,7 +70,10 @@ class LiveRun:
             raise ValueError(
                 f"a checkpoint is saved before its step is reported: {step} came after {self._step}"
             )
-        return checkpoints.saving(self._folder, step, self._keep)
+        address = self.trial.saves_to
+        if address is None:
+            return checkpoints.saving(self._folder, step, self._keep)
+        return checkpoints.saving_at(address, step, self._folder, self._keep)
 
     def report(self, step: int, metrics: dict[str, float]) -> Decision:
         """See `hpo_core.contracts.Run.report`."""
@@ -91,14 +108,20 @@ class LiveRun:
         return self._step + 1
 
     def _keep(self, checkpoint: Checkpoint) -> None:
-        path = Path(self.trial.directory, "checkpoints", Path(checkpoint.path).name)
-        self._saved = replace(checkpoint, path=str(path))
+        folder = self.trial.saves_to or Path(self.trial.directory, "checkpoints")
+        self._saved = replace(checkpoint, path=f"{folder}/{Path(checkpoint.path).name}")
+
+    def close(self) -> None:
+        """The attempt has ended: what it continued from is not read any more."""
+        self._fetched.close()
 
     def _restore(self) -> Restored | None:
         """The newest checkpoint that is as it was saved."""
         for checkpoint in self.trial.checkpoints:
             try:
-                return Restored(checkpoint.step, checkpoints.verify(checkpoint).absolute())
+                fetched = checkpoints.fetched(checkpoint, self._folder)
+                path = self._fetched.enter_context(fetched)
+                return Restored(checkpoint.step, path.absolute())
             except checkpoints.DamagedError as error:
                 self._warnings.append(
                     f"the checkpoint after epoch {checkpoint.step} is damaged: {error}"
@@ -111,7 +134,16 @@ def execute(trial: Trial, catalog: Catalog, send: Send) -> Outcome:
 
     Only KeyboardInterrupt and SystemExit pass through.
     """
-    run = LiveRun(trial, send)
+    try:
+        run = LiveRun(trial, send)
+    except OSError as error:
+        return _outcome(trial, error)
+    with contextlib.closing(run):
+        return _execute(run, catalog)
+
+
+def _execute(run: LiveRun, catalog: Catalog) -> Outcome:
+    trial = run.trial
     try:
         entry = catalog.entry("objectives", trial.objective)
         with _staying():
@@ -156,25 +188,46 @@ def _staying() -> Iterator[None]:
 def _outcome(trial: Trial, error: BaseException) -> Outcome:
     """What an exception says of its trial.
 
-    An attempt that ran out of memory is lost, for it may have been its neighbours' fault; a full disk is nothing that
-    a trial could be blamed for; anything else would happen again.
+    An attempt that ran out of memory is lost, for it may have been its neighbours' fault; a full disk, or a store of
+    checkpoints that does not answer, is nothing that a trial could be blamed for, and would meet every other one as
+    well; anything else would happen again.
     """
-    said = references.conceal(" ".join(str(error).split()), trial.config)
-    trace = references.conceal(traceback.format_exc(), trial.config)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename or trial.directory
+    told = [trial.config, trial.saves_to]
+    said = references.conceal(" ".join(str(error).split()), told)
+    trace = references.conceal(traceback.format_exc(), told)
+    if isinstance(error, UnavailableError):
+        return Outcome(Ending.INTERRUPTED, said, trace)
+    if disk_is_full(error):
+        where = getattr(error, "filename", None) or trial.directory
         return Outcome(Ending.INTERRUPTED, f"no space left on the disk of {where}", trace)
     reason = f"{type(error).__name__}: {said}"[:500].rstrip(": ")
     if _out_of_memory(error):
-        return Outcome(Ending.LOST, f"out of memory: {reason}", trace)
+        return Outcome(Ending.LOST, f"out of memory: {reason}", trace, out_of_memory=True)
     return Outcome(Ending.FAILED, reason, trace)
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Python's, CUDA's (`torch.OutOfMemoryError`, which the core cannot import) or that of torch's CPU allocator."""
+    """Python's, CUDA's (`torch.OutOfMemoryError`, which the core cannot import), or one that only its text tells.
+
+    An error that was raised from one of these counts as well.
+    """
+    return any(map(_says_no_memory, _causes(error)))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on; each once, for one may have been raised from itself."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__
+
+
+def _says_no_memory(error: BaseException) -> bool:
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(
-        error
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(
+        map(str(error).__contains__, _NO_MEMORY)
     )
 
 

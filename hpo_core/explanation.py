@@ -51,7 +51,10 @@ class Stretch:
 
 @dataclass
 class Attempt:
-    """One run of the trial, from after epoch `start` until `ending`; both say None while it is not known."""
+    """One run of the trial, from after epoch `start` until `ending`; both say None while it is not known.
+
+    What was measured is as in `hpo_core.trial.Outcome`.
+    """
 
     number: int
     origin: str
@@ -65,6 +68,9 @@ class Attempt:
     ending_reason: str = ""
     ended: float | None = None
     peak_memory: int | None = None
+    peak_gpu_memory: int | None = None
+    gpu_utilization: float | None = None
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class Kept:
-    """A checkpoint, and whether it is still on the disk."""
+    """A checkpoint, and whether it is still on the disk; None: it lies in a store, which is not asked."""
 
     attempt: int
     step: int
     path: str
     sha256: str
-    exists: bool
+    exists: bool | None
 
 
 @dataclass(frozen=True)
@@ -213,6 +219,9 @@ def _end(attempt: Attempt, event: Event) -> None:
     attempt.ending = event.data.get("ending", _ENDS[event.kind])
     attempt.ending_reason, attempt.ended = event.data["reason"], event.time
     attempt.peak_memory = event.data.get("peak_memory")
+    attempt.peak_gpu_memory = event.data.get("peak_gpu_memory")
+    attempt.gpu_utilization = event.data.get("gpu_utilization")
+    attempt.out_of_memory = event.data.get("out_of_memory", False)
 
 
 def _checkpoints(own: Iterable[Event]) -> list[Kept]:
@@ -221,7 +230,8 @@ def _checkpoints(own: Iterable[Event]) -> list[Kept]:
     for event in own:
         if event.kind == "report" and "checkpoint" in event.data:
             data = event.data["checkpoint"]
-            exists = Path(data["path"]).is_dir()
+            place = data["path"]  # references in it are not resolved here
+            exists = None if "://" in place or "${" in place else Path(place).is_dir()
             found[data["path"]] = Kept(
                 event.data["attempt"], data["step"], data["path"], data["sha256"], exists
             )

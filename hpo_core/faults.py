@@ -23,6 +23,10 @@ POINTS = (
     "checkpoint.rename",
     "checkpoint.saved",
     "checkpoint.delete",
+    "checkpoint.upload",  # of one of its files, to a store
+    "checkpoint.publish",  # its manifest is sent
+    "checkpoint.remove",  # in a store, where its manifest is gone
+    "checkpoint.fetch",
     "model.write",
     "model.rename",
     "model.insert",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import yaml
 from sqlalchemy import Engine
 
 from hpo_core.changes import Change, changes
-from hpo_core.errors import DiskFullError, StorageError, UsageError
+from hpo_core.errors import DiskFullError, StorageError, UsageError, disk_is_full
 from hpo_core.faults import point
 from hpo_core.registry import provenance
 from hpo_core.spec import StudySpec
@@ -164,6 +163,7 @@ def write_files(directory: Path, spec: StudySpec) -> None:
         "executor": dict(spec.executor),
         "storage": database.display(spec.storage),
         "directory": spec.directory,
+        "checkpoints": spec.checkpoints,
         "keep": asdict(spec.keep),
         "trackers": [dict(tree) for tree in spec.trackers],
         "register": None if spec.best_as is None else {"best_as": spec.best_as},
@@ -185,6 +185,5 @@ def _write(path: Path, text: str) -> None:
         point("files.write")
         part.replace(path)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        kind = DiskFullError if full else StorageError
+        kind = DiskFullError if disk_is_full(error) else StorageError
         raise kind(f"cannot write {path}: {error.strerror}") from error

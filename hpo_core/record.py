@@ -8,12 +8,14 @@ continues a study takes the stored steps again (`replay`), and ends up where the
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo_core import addresses
 from hpo_core.evidence import Evidence
 from hpo_core.faults import point
 from hpo_core.history import History, Progress
@@ -33,12 +35,16 @@ _STATES = {
 }
 
 OURS = frozenset(
-    "attempt steps seconds reason best_step checkpoint checkpoint_step parent parent_step peak_memory".split()
+    "attempt steps seconds reason best_step checkpoint checkpoint_step parent parent_step "
+    "peak_memory peak_gpu_memory gpu_utilization".split()
 )
 """User attributes with a meaning of their own: a metric of such a name stays in the events and the metrics' table."""
 
 _IN_FOLDER = re.compile(r"/\d+/attempt-\d+/checkpoints/[^/]+$")
 """The part of a checkpoint's path that the folder of the study's trials does not change."""
+
+_FOLDER = "hpo:checkpoints"
+"""The attribute of a study that names its folder where all studies keep their checkpoints."""
 
 _NULLABLE = frozenset(["value", "best_trial", "best_value", "best_params", "epochs", "target"])
 """What an event says even if there is none: scripts find these keys in every event of their kind."""
@@ -57,6 +63,7 @@ class Record:
     ) -> None:
         self.spec = spec
         self.space: Space = spec.space
+        self.store = None if spec.checkpoints is None else _store(spec.checkpoints, spec, ledger)
         self._folder = str(Path(spec.directory, spec.study, "trials"))
         self.history = History(self.score, self._located)
         distributions = self.space.parameters().items()
@@ -177,7 +184,7 @@ class Record:
             reason=outcome.reason,
             steps=progress.step,
             seconds=round(progress.seconds, 3),
-            peak_memory=outcome.peak_memory,
+            **_measured(outcome),
         )
         self._settle(progress)
         self.scheduler.on_finish(trial, outcome)
@@ -215,7 +222,7 @@ class Record:
             try:
                 self._discard(checkpoint)
             except OSError as error:
-                reason = f"cannot delete {checkpoint.path}: {error.strerror}"
+                reason = f"cannot delete {checkpoint.path}: {error.strerror or error}"
                 self.note("warning", None, reason=reason)
 
     # ---- the stored steps again ----
@@ -271,7 +278,7 @@ class Record:
             attempt=trial.attempt,
             steps=self.history.trials[trial.number].step,
             reason=outcome.reason,
-            peak_memory=outcome.peak_memory,
+            **_measured(outcome),
         )
 
     def _settle(self, progress: Progress) -> None:
@@ -310,7 +317,35 @@ class Record:
             checkpoints=tuple(self.retention.kept(progress)),
             parent=progress.parent,
             parent_step=progress.first,
+            out_of_memory=progress.out_of_memory,
+            saves_to=None
+            if self.store is None
+            else f"{self.store}/{frozen.number:04d}/attempt-{progress.attempt}",
         )
+
+
+def _store(checkpoints: str, spec: StudySpec, ledger: Ledger) -> str:
+    """The address of the study's own folder among its checkpoints.
+
+    The folder's name is made once and kept with the study, whatever it is renamed to: two studies of one name, in two
+    databases or after `--fresh`, do not share it, and where nothing can be renamed nothing has to be.
+    """
+    mirror, study = ledger.mirror, ledger.study._study_id
+    if _FOLDER not in mirror.get_study_system_attrs(study):
+        name = f"{spec.study}-{uuid.uuid4().hex[:12]}"
+        mirror.set_study_system_attr(study, _FOLDER, name)  # the next commit stores it
+    return addresses.root(checkpoints, mirror.get_study_system_attrs(study)[_FOLDER])
+
+
+def _measured(outcome: Outcome) -> dict[str, Any]:
+    """What an event says of the memory and the GPU that an attempt used; None where it is not known."""
+    busy = outcome.gpu_utilization
+    return {
+        "peak_memory": outcome.peak_memory,
+        "peak_gpu_memory": outcome.peak_gpu_memory,
+        "gpu_utilization": None if busy is None else round(busy, 1),
+        "out_of_memory": outcome.out_of_memory or None,
+    }
 
 
 def _attributes(
@@ -321,9 +356,12 @@ def _attributes(
     found: dict[str, Any] = {"steps": progress.step, "seconds": round(progress.seconds, 3)}
     if outcome.reason:
         found["reason"] = outcome.reason
-    peak = max(outcome.peak_memory or 0, progress.peak_memory or 0)
-    if peak:
-        found["peak_memory"] = peak
+    measured = _measured(outcome)
+    for name in ("peak_memory", "peak_gpu_memory"):  # of all attempts
+        measured[name] = max(measured[name] or 0, getattr(progress, name) or 0) or None
+    for name in ("peak_memory", "peak_gpu_memory", "gpu_utilization"):
+        if measured[name] is not None:
+            found[name] = measured[name]
     if value is None or best is None:
         return found
     found["best_step"] = best.step

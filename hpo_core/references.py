@@ -41,6 +41,16 @@ def missing(
     return ((place, name) for place, name in _found(tree, path) if name not in os.environ)
 
 
+def blanked(text: str) -> str:
+    """`text` without its references: what stands in it itself."""
+    return _REFERENCE.sub("", text)
+
+
+def names(tree: Any) -> list[str]:
+    """The variables that are referred to, each once, sorted."""
+    return sorted({name for _, name in _found(tree, ())})
+
+
 def conceal(text: str, tree: Any) -> str:
     """`text`, such as an exception's, with the references of `tree` again where it quotes what they stand for."""
     for _, name in _found(tree, ()):

@@ -171,7 +171,8 @@ class _Shadow:
             return
         ending = _ENDINGS.get(event.kind) or Ending(data["ending"])
         reason = "" if ending is Ending.INTERRUPTED else data["reason"]
-        self._now.finish(self._trials[number], Outcome(ending, reason))
+        short = bool(data.get("out_of_memory"))
+        self._now.finish(self._trials[number], Outcome(ending, reason, out_of_memory=short))
         derived = self._now.standing(number)
         told = _STANDINGS.get(event.kind, Standing.FINISHED)
         if derived is not told:
@@ -276,6 +277,7 @@ def _spec(record: StudyRecord, objective: Mapping[str, Any]) -> StudySpec:
         trackers=(),
         storage="",
         directory="",
+        checkpoints=None,
         keep=Keep(),
         best_as=None,
         path=Path(),

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from hpo_core import options
+from hpo_core import options, stores
 from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Executor, StudyInfo
-from hpo_core.errors import DiskFullError, HpoError, NoSuccessError
+from hpo_core.errors import DiskFullError, HpoError, NoSuccessError, StorageError, StoreError
 from hpo_core.faults import point
 from hpo_core.holding import hold
 from hpo_core.interruption import Signals
@@ -33,8 +33,9 @@ from hpo_core.spec import StudySpec
 from hpo_core.storage import database, reading
 from hpo_core.storage.leases import Lease
 from hpo_core.storage.studies import StudyRecord
+from hpo_core.stores import Disposal
 from hpo_core.tracking import Trackers
-from hpo_core.trial import Event, Report
+from hpo_core.trial import Checkpoint, Event, Report
 
 if TYPE_CHECKING:  # importing a study imports Optuna; a finished study must answer without
     from hpo_core.study import Study
@@ -84,8 +85,11 @@ def run(
             return _already_finished(engine, found.record, observers)
         write_files(directory, spec)
         stack.enter_context(found.lease.renewing())
-        study = _open(spec, catalog, engine, found, list(observers), wishes, on_outage)
-        return _drive(spec, catalog, engine, found, study, on_interrupt)
+        disposal = stack.enter_context(Disposal())
+        study = _open(spec, catalog, engine, found, list(observers), wishes, on_outage, disposal)
+        if study.store is not None:
+            stores.check(study.store)
+        return _drive(spec, catalog, engine, found, study, on_interrupt, disposal)
 
 
 def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[Observer]) -> int:
@@ -137,6 +141,7 @@ def _drive(
     found: Prepared,
     study: Study,
     on_interrupt: Callable[[str], None],
+    disposal: Disposal,
 ) -> int:
     executor: Executor = options.bind(catalog, "executors", spec.executor).build()
 
@@ -150,6 +155,7 @@ def _drive(
         for change in found.changed:
             study.note("study_changed", change=str(change))
         _sweep(spec, study)
+        _sweep_store(study)
         try:
             executor.run(study, _Urgency(signals, found.lease))
         except KeyboardInterrupt:
@@ -158,16 +164,16 @@ def _drive(
         finally:
             study.release()
         _sweep(spec, study)  # what attempts saved and did not live to report
+        if not signals.now and study.blocked is None:
+            disposal.settle()
+            _sweep_store(study)
         if study.done:
             _close(spec, engine, found.record, study)
         elif study.blocked is not None:
             study.record(
                 "study_stopped", **_standing(study), **study.counts(), reason=study.blocked
             )
-            raise DiskFullError(
-                f"{study.blocked}: the study is paused with {study.finished} finished trials; make room and run the "
-                "same command again"
-            )
+            raise _stuck(study, study.blocked)
         elif signals.received is not None:
             study.record(
                 "study_stopped", **_standing(study), **study.counts(), reason=signals.received.name
@@ -180,6 +186,16 @@ def _drive(
     if study.best() is None:
         raise _no_success(spec.study)
     return 0
+
+
+def _stuck(study: Study, reason: str) -> StorageError:
+    """What is said of a study that cannot go on here, for want of room or of its store of checkpoints."""
+    full = reason.startswith("no space left")
+    mend = "make room" if full else "mend that"
+    kind = DiskFullError if full else StoreError
+    return kind(
+        f"{reason}: the study is paused with {study.finished} finished trials; {mend} and run the same command again"
+    )
 
 
 @dataclass(frozen=True)
@@ -202,6 +218,7 @@ def _open(
     observers: list[Observer],
     wishes: Wishes,
     on_outage: Callable[[str], None],
+    discard: Callable[[Checkpoint], None],
 ) -> Study:
     """The study as its events left it."""
     from hpo_core.storage.ledger import Ledger
@@ -223,7 +240,8 @@ def _open(
         outage,
     )
     budget = _budget(spec, record)
-    study = Study(spec, budget, ledger, catalog, _code_path(spec, wishes), observers)
+    code_path = _code_path(spec, wishes)
+    study = Study(spec, budget, ledger, catalog, code_path, observers, discard)
     return study
 
 
@@ -237,6 +255,16 @@ def _sweep(spec: StudySpec, study: Study) -> None:
         if number.isdecimal() and attempt.isdecimal() and study.knows(int(number), int(attempt)):
             point("checkpoint.delete")
             shutil.rmtree(folder, ignore_errors=True)  # what stays is tried again by the next run
+
+
+def _sweep_store(study: Study) -> None:
+    """As `_sweep`, where the checkpoints lie elsewhere. What stays is tried again by the next run."""
+    if study.store is None:
+        return
+    try:
+        stores.sweep(study.store, study.needed(), study.knows, waits=())
+    except OSError as error:
+        study.note("warning", reason=f"checkpoints that nobody needs were not deleted: {error}")
 
 
 def _standing(study: Study) -> dict[str, Any]:
@@ -267,6 +295,7 @@ def _opening(spec: StudySpec, study: Study) -> dict[str, Any]:
         "executor": spec.executor["name"],
         "storage": database.display(spec.storage),
         "directory": str(Path(spec.directory, spec.study)),
+        **({} if study.store is None else {"checkpoints": study.store}),
         **_best(study),
     }
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hpo_core import references, yaml_source
+from hpo_core import addresses, references, yaml_source
 from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.checking import Checker
@@ -23,6 +23,9 @@ from hpo_core.retention import Keep
 from hpo_core.space import Space
 from hpo_core.trial import Goal
 from hpo_core.yaml_source import Source
+
+NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
+"""Names of studies and models, which name folders: none that begins with a dot, and so not `..`."""
 
 
 class _Section(BaseModel):
@@ -74,7 +77,7 @@ class Register(_Section):
     best_as: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9._-]{1,128}$",
+            pattern=NAME,
             description="the model that the best trial's checkpoint becomes a version of",
         ),
     ]
@@ -85,7 +88,7 @@ def study_file(
     study: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9._-]{1,128}$",
+            pattern=NAME,
             description="the study's name: running the same name continues the study",
         ),
     ],
@@ -113,6 +116,13 @@ def study_file(
     directory: Annotated[
         str, Field(min_length=1, description="folder for logs, checkpoints and model versions")
     ] = "runs",
+    checkpoints: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="where checkpoints are kept instead: a folder, or an fsspec URL (s3://bucket/hpo)",
+        ),
+    ] = None,
     keep: Annotated[KeepSection, Field(description="which checkpoints are kept")] = KeepSection(),  # noqa: B008  # frozen
     trackers: Annotated[
         list[Component], Kind("trackers"), Field(description="who else is told of every epoch")
@@ -144,6 +154,7 @@ class StudySpec:
     trackers: tuple[Mapping[str, Any], ...]
     storage: str
     directory: str
+    checkpoints: str | None
     keep: Keep
     best_as: str | None
     path: Path
@@ -169,23 +180,41 @@ def load_spec(path: Path, overrides: Iterable[str], catalog: Catalog) -> StudySp
 
     Raises StudyFileError with every problem at once, or UsageError for an override that is not `key=value`.
     """
+    return check(read(path, overrides), catalog, path)
+
+
+def read(path: Path, overrides: Iterable[str]) -> Source:
+    """Read a study file with overrides applied, and check nothing yet. Raises as `load_spec` does."""
     source = yaml_source.read(path)
     for override in overrides:
         source = yaml_source.apply_override(source, override)
-    return check(source, catalog, path)
+    return source
 
 
-def check(source: Source, catalog: Catalog, path: Path) -> StudySpec:
-    """Check a source against the catalog. Raises StudyFileError."""
+def check(source: Source, catalog: Catalog, path: Path, *, runs_here: bool = True) -> StudySpec:
+    """Check a source against the catalog. Raises StudyFileError.
+
+    The environment that a study refers to must be set if it `runs_here`: another machine has its own.
+    """
     checker = Checker(catalog)
     given = {key: value for key, value in source.data.items() if not str(key).startswith("x-")}
     tree = checker.options(study_file, "a study file", given, (), searchable=False)
-    for place, name in references.missing(given):
+    for place, name in references.missing(given) if runs_here else ():
         checker.blame(place, f"the environment variable {name} is not set")
+    if isinstance(given.get("checkpoints"), str):
+        _check_address(given["checkpoints"], checker)
     if checker.problems:
         located = [source.locate(place, problem) for place, problem in checker.problems]
         raise StudyFileError(source.name, located, source.text)
     return _spec(tree, path)
+
+
+def _check_address(address: str, checker: Checker) -> None:
+    """Whether checkpoints could be kept there, as far as that can be told without asking."""
+    found = addresses.problem(address)
+    if found is not None:
+        message, meant = found
+        checker.blame(("checkpoints",), message, suggestion=meant)
 
 
 def _spec(tree: Mapping[str, Any], path: Path) -> StudySpec:
@@ -202,6 +231,7 @@ def _spec(tree: Mapping[str, Any], path: Path) -> StudySpec:
         trackers=tuple(tree["trackers"]),
         storage=tree["storage"],
         directory=tree["directory"],
+        checkpoints=tree["checkpoints"],
         keep=Keep(**tree["keep"]),
         best_as=tree["register"]["best_as"] if tree["register"] else None,
         path=path,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -189,6 +190,11 @@ class Study:
         """The best report of a trial that came with a checkpoint."""
         return self._history.trials[number].saved if number in self._history.trials else None
 
+    @property
+    def store(self) -> str | None:
+        """The address of the study's own folder of checkpoints, where they are not below its trials' directories."""
+        return self._record.store
+
     def needed(self) -> dict[str, Checkpoint]:
         """The checkpoints that somebody may still need, by path."""
         return self._record.retention.needed()
@@ -354,12 +360,11 @@ class Study:
         progress = self._history.trials[trial.number]
         decided = progress.decision
         if progress.diverged:
-            outcome = Outcome(Ending.FAILED, decided.reason, peak_memory=outcome.peak_memory)
+            outcome = _ended(outcome, Ending.FAILED, decided.reason)
         elif decided.stop:
-            ending = _ENDINGS[decided.verdict]
-            outcome = Outcome(ending, decided.reason, peak_memory=outcome.peak_memory)
+            outcome = _ended(outcome, _ENDINGS[decided.verdict], decided.reason)
         elif trial.number in self._drained and outcome.ending in _OBEYED:
-            outcome = Outcome(Ending.INTERRUPTED, peak_memory=outcome.peak_memory)
+            outcome = _ended(outcome, Ending.INTERRUPTED)
         self._drained.discard(trial.number)
         self._end(trial, outcome)
 
@@ -377,7 +382,7 @@ class Study:
             outcome = self._unless_lost_too_often(progress, outcome)
         if outcome.ending is Ending.COMPLETED and progress.best is None:
             nothing = f"it had nothing left to do after epoch {progress.step} and reported nothing"
-            outcome = Outcome(Ending.FAILED, nothing, peak_memory=outcome.peak_memory)
+            outcome = _ended(outcome, Ending.FAILED, nothing)
         if outcome.ending in (Ending.LOST, Ending.INTERRUPTED):
             if outcome.ending is Ending.INTERRUPTED and outcome.reason and self.draining is None:
                 self.blocked = outcome.reason
@@ -393,4 +398,9 @@ class Study:
             return outcome
         times = f"lost {bound} times, at last because: " if bound > 1 else ""
         reason = f"{times}{outcome.reason}"
-        return Outcome(Ending.FAILED, reason, outcome.traceback, outcome.peak_memory)
+        return replace(outcome, ending=Ending.FAILED, reason=reason)
+
+
+def _ended(outcome: Outcome, ending: Ending, reason: str = "") -> Outcome:
+    """An attempt's outcome as it was decided, with what was measured."""
+    return replace(outcome, ending=ending, reason=reason, traceback="", out_of_memory=False)

@@ -52,6 +52,9 @@ class Trial(_Json):
     what the attempt may continue from, newest first; an older one serves where a newer one is damaged. `parent` is the
     trial that a clone was made from, and `parent_step` the epoch of the checkpoint that it began with. `code_path`
     holds the folders that user code may be imported from, and is None unless the user allowed code (`--allow-code`).
+    `saves_to` is the address (`hpo_core.addresses`) below which the attempt's checkpoints are saved, None: `directory`.
+    `out_of_memory` counts the attempts at this trial that were lost for want of memory: an objective that can do with
+    less may use it.
     """
 
     number: int
@@ -67,6 +70,8 @@ class Trial(_Json):
     checkpoints: tuple[Checkpoint, ...] = ()
     parent: int | None = None
     parent_step: int = 0
+    out_of_memory: int = 0
+    saves_to: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -127,13 +132,19 @@ class Ending(StrEnum):
 class Outcome(_Json):
     """How an attempt ended and why. `traceback` is the user's own, for the trial's log, never for the terminal.
 
-    `peak_memory` is the most bytes that the attempt's processes held at once, where the executor measures it.
+    Where the executor measures them: `peak_memory` is the most bytes that the attempt's processes held at once,
+    `peak_gpu_memory` the most that they held on GPUs, and `gpu_utilization` the mean percentage of the time in which
+    they computed there; None also says that they used no GPU. `out_of_memory`: it is known that memory, of the machine
+    or of a GPU, is what the attempt was lost for.
     """
 
     ending: Ending
     reason: str = ""
     traceback: str = ""
     peak_memory: int | None = None
+    peak_gpu_memory: int | None = None
+    gpu_utilization: float | None = None
+    out_of_memory: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -13,6 +13,8 @@ import optuna
 import pytest
 from driving import Exploiting, Promoting, Scripted, saving
 from hypothesis import HealthCheck, settings
+from object_store import bucket as bucket
+from object_store import s3_server as s3_server
 from postgres import postgres as postgres
 from postgres import storage as storage
 from pydantic import Field

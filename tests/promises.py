@@ -130,7 +130,8 @@ _STANDING = ("continued", "finished", "target", "epochs", "seconds")
 
 def assert_files_are_whole(folder: Path) -> None:
     """P7: what has its final name is complete: checkpoints, descriptions, model versions."""
-    for checkpoint in folder.glob("runs/*/trials/*/attempt-*/checkpoints/step-*"):
+    stored = [path.parent for path in folder.glob("store/*/*/attempt-*/step-*/manifest.json")]
+    for checkpoint in (*folder.glob("runs/*/trials/*/attempt-*/checkpoints/step-*"), *stored):
         manifest = json.loads((checkpoint / "manifest.json").read_bytes())
         assert "model.safetensors" in manifest
         for name, about in manifest.items():
@@ -189,6 +190,8 @@ def assert_tidy(folder: Path, moment: Moment, best: int = 1) -> None:
     left = [path for path in runs.rglob("*") if path.name.startswith(".")]
     assert not left, left
     saved = sorted(runs.glob("*/trials/*/attempt-*/checkpoints/*"))
+    files = [path for path in (folder / "store").rglob("*") if path.is_file()]
+    saved += {path.parent for path in files}
     assert len(saved) == best, saved
     stored = {row["version"]: folder / row["path"] for row in moment.versions}
     assert sorted(stored) == list(range(1, len(stored) + 1)), stored
@@ -218,7 +221,8 @@ def story(moment: Moment) -> dict[str, Any]:
 def _result(moment: Moment, number: int) -> dict[str, Any]:
     rows = moment.details[number]
     attributes = {row["key"]: row["value_json"] for row in rows["trial_user_attributes"]}
-    for key in ("attempt", "seconds", "checkpoint", "peak_memory"):  # who ran it, and how fast
+    about = "attempt seconds checkpoint peak_memory peak_gpu_memory gpu_utilization"
+    for key in about.split():  # who ran it, how fast, and on what
         attributes.pop(key, None)
     return {
         "state": moment.trials[number]["state"],

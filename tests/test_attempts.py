@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from stored import Offer, RunStudy, rows, states, stored
 
 from hpo_core import Checkpoint, Ending, Outcome, Report, Run, Trial
 from hpo_core.catalog import Catalog
+from hpo_core.errors import NoSuccessError
 from hpo_core.execution import execute
+from hpo_core.replay import replay
 from hpo_core.spec import StudySpec
+from hpo_core.storage import database, studies
 from hpo_core.study import Study
 
 SavingSpec = Callable[..., StudySpec]
@@ -229,19 +233,42 @@ class OutOfMemoryError(RuntimeError):
     """As torch's, which the core cannot import."""
 
 
+def wrapped(cause: Exception) -> Exception:
+    """An error that was raised from another."""
+    error = ValueError("the training failed")
+    error.__cause__ = cause
+    return error
+
+
+def test_an_error_that_was_raised_from_itself_fails_its_trial(
+    saving_spec: SavingSpec, run: RunStudy, offer: Offer
+) -> None:
+    def circular(run: Run, *, x: float, y: float) -> float:
+        error = ValueError("round and round")
+        raise error from error
+
+    offer("objectives", "circular", circular)
+    spec = saving_spec("scripted", "{trials: 1}", **{"name: saving,": "name: circular,"})
+    with pytest.raises(NoSuccessError):
+        run(spec)
+    assert [row.reason for row in rows(spec)] == ["ValueError: round and round"]
+
+
 @pytest.mark.parametrize(
     "error",
     [
         MemoryError(),
         OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA error: out of memory"),
+        wrapped(OutOfMemoryError("CUDA out of memory")),
     ],
 )
 def test_out_of_memory_is_a_lost_attempt(
-    saving_spec: SavingSpec, run: RunStudy, offer: Offer, error: Exception
+    saving_spec: SavingSpec, run: RunStudy, offer: Offer, catalog: Catalog, error: Exception
 ) -> None:
     def greedy(run: Run, *, x: float, y: float) -> float:
-        if run.trial.number == 1 or (run.trial.number == 0 and run.trial.attempt == 1):
+        if run.trial.number == 1 or (run.trial.number == 0 and not run.trial.out_of_memory):
             raise error
         return x
 
@@ -259,7 +286,49 @@ def test_out_of_memory_is_a_lost_attempt(
     assert [event.trial for event in lost] == [0, 1]
     said = f"out of memory: {type(error).__name__}"
     assert all(event.data["reason"].startswith(said) for event in lost)
+    assert all(event.data["out_of_memory"] for event in lost)
     assert rows(spec)[1].reason.startswith(f"lost 2 times, at last because: {said}")
+    failed = next(each for each in told if each.kind == "trial_finished" and each.trial == 1)
+    assert failed.data["out_of_memory"]
+    engine = database.open_existing(spec.storage)
+    record = studies.find(engine, spec.study)
+    assert record is not None and replay(engine, record, catalog).differences == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_attempts_that_were_lost_for_memory_are_counted(
+    saving_spec: SavingSpec, catalog: Catalog, restarted: bool
+) -> None:
+    spec = saving_spec("scripted", "{trials: 1, max_attempts: 4}")
+    short = replace(LOST, out_of_memory=True, peak_gpu_memory=5, gpu_utilization=40.06)
+    study, seen = open_study(spec, catalog), []
+    for outcome in (LOST, short, Outcome(Ending.INTERRUPTED), short):
+        trial = asked(study)
+        seen.append(trial)
+        study.finish(trial, outcome)
+        if restarted:
+            study = open_study(spec, catalog)
+    last = asked(study)
+    assert [trial.out_of_memory for trial in [*seen, last]] == [0, 0, 1, 1, 2]
+    assert {str(trial.params) for trial in [*seen, last]} == {str(last.params)}
+    assert Trial.from_json(last.to_json()) == last
+    run(study, catalog, last)
+    told = [event.data for event in stored(spec) if event.kind == "trial_lost"]
+    assert [data.get("out_of_memory") for data in told] == [None, True, True]
+    assert [data.get("peak_gpu_memory") for data in told] == [None, 5, 5]
+    assert [data.get("gpu_utilization") for data in told] == [None, 40.1, 40.1]
+    assert frozen(spec)[0].user_attrs["peak_gpu_memory"] == 5
+
+
+def test_what_was_decided_is_no_loss_of_memory(spec: StudySpec, catalog: Catalog) -> None:
+    Scripted.pauses = {0: 1}
+    study = open_study(spec, catalog)
+    trial = asked(study)
+    study.report(trial, Report(1, {"loss": 2.0}))
+    study.finish(trial, replace(LOST, out_of_memory=True, peak_gpu_memory=5))
+    paused = stored(spec)[-1]
+    assert (paused.kind, paused.data["peak_gpu_memory"]) == ("trial_paused", 5)
+    assert "out_of_memory" not in paused.data
 
 
 def test_checkpoints_of_late_reports_are_left_for_the_sweep(

@@ -59,6 +59,7 @@ CHANGED: list[tuple[str, str, str, str]] = [
     ("storage: sqlite:///runs/hpo.db", "storage:", "15:1", "valid string, got None"),
     # out of bounds
     ("study: resnet_lr", "study: a/b", "1:1", "should match pattern"),
+    ("study: resnet_lr", "study: ..", "1:1", "should match pattern"),
     ("study: resnet_lr", "study: ''", "1:1", "should match pattern"),
     ("trials: 20", "trials: 0", "3:10", "budget.trials: input should be greater than or equal to 1"),
     ("seed: 7", "seed: -1", "4:1", "greater than or equal to 0, got -1"),

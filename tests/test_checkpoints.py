@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,27 @@ def test_damage_is_found_out(tmp_path: Path, how: str) -> None:
     with pytest.raises(DamagedError, match=said) as caught:
         verify(made)
     assert made.path in str(caught.value)
+
+
+def test_a_file_in_the_manifest_s_place_is_refused(tmp_path: Path) -> None:
+    """It would be overwritten, and the checkpoint would be found damaged when it is needed."""
+    with pytest.raises(ValueError, match=r"'manifest\.json' is written by hpo itself"):
+        with saving(tmp_path, 1, lambda _: None) as folder:
+            (folder / checkpoints.MANIFEST).write_text("{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_is_told_without_what_a_reference_stands_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = save(tmp_path)
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    referring = replace(made, path=f"${{env:PLACE}}/{Path(made.path).name}")
+    for harm in (flip, Path.unlink):
+        harm(Path(made.path, "state.json"))
+        with pytest.raises(DamagedError, match=r"^\$\{env:PLACE\}/step") as caught:
+            verify(referring)
+        assert str(tmp_path) not in str(caught.value)
 
 
 # ---- deleted ----

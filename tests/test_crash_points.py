@@ -5,12 +5,16 @@ keeps checkpoints and registers a model, is killed when it has got there half of
 last time (with `HPO_EVERY_HIT=1` in the environment: one at each time). What is left is looked at right after the kill
 and again when the same command has continued the study; its whole story must be that of a study that nobody disturbed.
 A name that the study never gets to fails, so that none can be forgotten.
+
+What happens to checkpoints happens in a store as well: there the study is one that keeps them behind fsspec, in files,
+so that they can be looked at like the rest.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,15 +93,40 @@ epoch, after which a clone would have nothing to train.
 """
 
 
+IN_A_STORE = (
+    "checkpoint.write",
+    "checkpoint.upload",
+    "checkpoint.publish",
+    "checkpoint.saved",
+    "checkpoint.fetch",
+    "checkpoint.delete",
+    "checkpoint.remove",
+    "model.rename",
+)
+"""The points at which it matters that a study keeps its checkpoints in a store."""
+
+BELOW_THE_RUNS = tuple(
+    point
+    for point in faults.POINTS
+    if point
+    not in ("checkpoint.upload", "checkpoint.publish", "checkpoint.fetch", "checkpoint.remove")
+)
+"""The points that any other study gets to."""
+
+
 @dataclass
 class Lab:
-    """A folder with one study, run in processes that a fault may kill."""
+    """A folder with one study, run in processes that a fault may kill.
+
+    With `store` its checkpoints are behind fsspec.
+    """
 
     forks: Forks
     folder: Path
     storage: str
     study: str
     text: str = STUDY
+    store: bool = False
 
     def run(self, fault: str | None = None) -> Ran:
         """`hpo run`, killed where `fault` says."""
@@ -105,6 +134,8 @@ class Lab:
         (self.folder / "noisy.py").write_text(OBJECTIVE)
         (self.folder / "study.yaml").write_text(self.text)
         own = (f"study={self.study}", f"register.best_as={self.study}", f"storage={self.storage}")
+        if self.store:
+            own += (f"checkpoints=local://{self.folder}/store",)
         environment = {} if fault is None else {"HPO_FAULT": f"{fault}:kill"}
         words = ("run", "study.yaml", *own, "--allow-code", "--json")
         return self.forks.hpo(*words, folder=self.folder, **environment)
@@ -138,6 +169,14 @@ class Lab:
 
 
 @pytest.fixture
+def shelves(forks: Forks, empty_database: Path, tmp_path: Path) -> Iterator[Lab]:
+    """Studies that keep their checkpoints in stores of their own; where they are told of matters less."""
+    shutil.copy(empty_database, tmp_path / "hpo.db")
+    storage = f"sqlite:///{tmp_path}/hpo.db"
+    return (Lab(forks, tmp_path / f"c{n}", storage, f"c{n}", store=True) for n in itertools.count())
+
+
+@pytest.fixture
 def labs(forks: Forks, storage: str, tmp_path: Path) -> Iterator[Lab]:
     """Studies that have nothing in common but the database."""
     return (Lab(forks, tmp_path / f"c{n}", storage, f"c{n}") for n in itertools.count())
@@ -168,9 +207,15 @@ def calm_population(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> C
     return undisturbed(forks, tmp_path_factory.mktemp("population"), POPULATION)
 
 
-def undisturbed(forks: Forks, folder: Path, text: str) -> Calm:
+@pytest.fixture(scope="module")
+def calm_store(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Calm:
+    """What every other study is compared with that keeps its checkpoints in a store."""
+    return undisturbed(forks, tmp_path_factory.mktemp("store"), STUDY, store=True)
+
+
+def undisturbed(forks: Forks, folder: Path, text: str, store: bool = False) -> Calm:
     """Run a study to its end."""
-    lab = Lab(forks, folder, f"sqlite:///{folder}/hpo.db", "calm", text)
+    lab = Lab(forks, folder, f"sqlite:///{folder}/hpo.db", "calm", text, store)
     ran = lab.run()
     assert ran.code == 0, ran.err
     return Calm(story(lab.check_over(kills=0)), ran.hits)
@@ -188,8 +233,14 @@ def kill_and_continue(lab: Lab, fault: str, calm: Calm) -> None:
     assert story(after) == calm.story
 
 
-def test_the_study_gets_to_every_point(calm: Calm) -> None:
-    assert set(calm.hits) == set(faults.POINTS)
+def test_the_study_gets_to_every_point(calm: Calm, calm_store: Calm) -> None:
+    assert set(calm.hits) == set(BELOW_THE_RUNS)
+    assert set(calm_store.hits) == set(faults.POINTS) - {"checkpoint.rename"}
+    assert {point for point in calm_store.hits if "checkpoint" in point} < set(IN_A_STORE)
+
+
+def test_where_checkpoints_lie_changes_nothing(calm: Calm, calm_store: Calm) -> None:
+    assert calm_store.story == calm.story
 
 
 def test_the_study_is_worth_being_killed(calm: Calm) -> None:
@@ -200,10 +251,16 @@ def test_the_study_is_worth_being_killed(calm: Calm) -> None:
     assert {trial["state"] for trial in calm.story["trials"].values()} == {"COMPLETE", "PRUNED"}
 
 
-@pytest.mark.parametrize("point", faults.POINTS)
+@pytest.mark.parametrize("point", BELOW_THE_RUNS)
 def test_a_kill_at(point: str, labs: Iterator[Lab], calm: Calm) -> None:
     for hit in calm.chosen(point):
         kill_and_continue(next(labs), f"{point}:{hit}", calm)
+
+
+@pytest.mark.parametrize("point", IN_A_STORE)
+def test_a_kill_in_a_store_at(point: str, shelves: Iterator[Lab], calm_store: Calm) -> None:
+    for hit in calm_store.chosen(point):
+        kill_and_continue(next(shelves), f"{point}:{hit}", calm_store)
 
 
 def test_the_population_makes_clones(calm_population: Calm) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from driving import curve
-from stored import Offer, RunStudy, rows, states, stored
+from stored import Offer, RunStudy, models, rows, states, stored
 
 from hpo_core import Run, faults, runner
 from hpo_core.catalog import Catalog
@@ -172,6 +172,7 @@ def train(run, x):
         loss = 0.5 * loss + (x - 1) ** 2 / epoch
         with run.checkpoint(epoch) as folder:
             (folder / "state.json").write_text(json.dumps({"loss": loss}))
+            (folder / "model.safetensors").write_text(str(loss))
         if run.report(epoch, {"loss": loss}).stop:
             return
 """
@@ -182,6 +183,7 @@ budget: {trials: 3}
 objective: {name: python, call: "saver:train", arguments: {x: {float: [-10, 10]}}}
 sampler: {name: random}
 executor: {name: inline}
+register: {best_as: full}
 """
 
 
@@ -219,3 +221,22 @@ def test_the_same_command_continues_when_there_is_room_again(tmp_path: Path) -> 
     for trial in trials():
         assert trial["value"] == min(curve(trial["params"]["arguments.x"], 0.0, 3))
     assert [trial["attempt"] for trial in trials()] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("point", ["model.write", "model.rename", "model.insert"])
+def test_a_model_that_finds_the_disk_full_is_registered_by_the_next_run(
+    saving_spec: SavingSpec, catalog: Catalog, plan: Plan, run: RunStudy, point: str
+) -> None:
+    """Its sentence names the disk that is full: the models' one, which need not be that of the checkpoints."""
+    spec = saving_spec("none", "{trials: 2}", **{"seed: 3": "seed: 3\nregister: {best_as: bowl}"})
+    plan(f"{point}:1:full")
+    with pytest.raises(DiskFullError) as caught:
+        runner.run(spec, catalog, [])
+    assert caught.value.exit_code == 5
+    said = str(caught.value)
+    assert f"no space left on the disk of {spec.directory}/models" in said
+    assert said.endswith("make room and run the same command again")
+    assert states(spec) == ["complete"] * 2 and models(spec) == []
+    run(spec)
+    (version,) = models(spec)
+    assert [path.name for path in Path(version.path).parents[1].iterdir()] == ["1"]

@@ -12,6 +12,7 @@ import pytest
 
 STUDIES = Path(__file__).parents[1] / "studies"
 HEAVY = {"torch", "optuna", "ray", "lightning", "timm", "torchvision", "sqlalchemy", "pandas"}
+STORES = {"fsspec", "s3fs", "aiobotocore", "botocore", "aiohttp"}
 
 PROBE = """\
 import atexit, json, sys
@@ -54,7 +55,12 @@ def imported(*words: str, cwd: Path) -> set[str]:
     ids=lambda words: " ".join(Path(word).name for word in words),
 )
 def test_quick_commands_import_nothing_heavy(words: list[str], tmp_path: Path) -> None:
-    assert imported(*words, cwd=tmp_path) & HEAVY == set()
+    assert imported(*words, cwd=tmp_path) & (HEAVY | STORES) == set()
+
+
+def test_a_store_is_not_imported_to_check_its_address(tmp_path: Path) -> None:
+    words = ("validate", str(STUDIES / "branin.yaml"), "checkpoints=s3://bucket/hpo")
+    assert imported(*words, cwd=tmp_path) & (HEAVY | STORES) == {"fsspec"}
 
 
 def test_the_help_imports_no_command(tmp_path: Path) -> None:
@@ -64,7 +70,8 @@ def test_the_help_imports_no_command(tmp_path: Path) -> None:
 
 def test_a_study_without_torch_runs_without_torch(tmp_path: Path) -> None:
     words = ["run", str(STUDIES / "branin.yaml"), "--allow-code", "budget.trials=2"]
-    assert imported(*words, cwd=tmp_path) & {"torch", "ray", "lightning", "timm"} == set()
+    heavy = {"torch", "ray", "lightning", "timm"} | STORES
+    assert imported(*words, cwd=tmp_path) & heavy == set()
     # it is finished now: saying so needs not even Optuna, and neither does looking at it
     light = HEAVY - {"sqlalchemy"}
     assert imported(*words, cwd=tmp_path) & light == set()

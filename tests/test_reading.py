@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+from driving import open_study
 from postgres import Postgres
 
 from hpo_core import Ending, Outcome, Report, Run, runner
@@ -182,6 +183,34 @@ def test_show_tells_every_epoch(hpo: Hpo, studied: StudySpec) -> None:
     diverged = hpo("show", "bowl", "3", "--json").json
     assert diverged["reports"][0]["metrics"]["loss"] is None  # JSON has no NaN
     assert diverged["reports"][0]["decision"] == "stop"
+
+
+def test_show_tells_what_was_measured_of_each_attempt(
+    hpo: Hpo, make_spec: MakeSpec, catalog: Catalog
+) -> None:
+    interrupted(make_spec, catalog)
+    study = open_study(make_spec(trials=5, **{"study: bowl": "study: bowl2"}), catalog)
+    trial = study.ask()
+    assert trial is not None and (trial.number, trial.attempt) == (0, 2)
+    measured = {"peak_memory": 2**20, "peak_gpu_memory": 3 * 2**30, "gpu_utilization": 37.5}
+    study.finish(trial, Outcome(Ending.LOST, "full", out_of_memory=True, **measured))
+    attempts = hpo("show", "bowl2", "0", "--json").json["attempts"]
+    assert [(each["attempt"], each["ending"]) for each in attempts] == [
+        (1, "interrupted"),
+        (2, "lost"),
+    ]
+    assert attempts[1].items() >= {**measured, "out_of_memory": True, "reason": "full"}.items()
+    assert "peak_memory" not in attempts[0]
+    taken = "1.0 MiB of memory at most, 3.0 GiB of GPU memory at most, the GPU busy 38 % of"
+    shown = hpo("show", "bowl2", "0").out
+    assert f"LOST: full ({taken}" in " ".join(shown.split())
+    study.ask()
+    again = study.ask()
+    assert again is not None and again.number == 0
+    study.report(again, Report(3, {"loss": 1.0}))
+    study.finish(again, Outcome(Ending.COMPLETED, gpu_utilization=0.0))
+    shown = hpo("show", "bowl2", "0").out
+    assert "[peak_gpu_memory] 3.0 GiB" in shown and "[gpu_utilization] 0.0 %" in shown
 
 
 def test_best_names_its_model_version(hpo: Hpo, studied: StudySpec) -> None:

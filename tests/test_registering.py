@@ -11,7 +11,7 @@ from stored import MakeSpec, Offer, RunStudy, everything, kinds, models, rows
 
 from hpo_core import Event, Run, checkpoints, runner
 from hpo_core.catalog import Catalog
-from hpo_core.errors import HpoError
+from hpo_core.errors import StoreError
 from hpo_core.registry import versions
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, tables
@@ -128,8 +128,11 @@ def test_a_damaged_checkpoint_is_an_error_that_can_be_mended(
                 path.write_text("9/9" if harm == "flipped" else "")
 
     why = {"gone": "No such file", "flipped": "was changed", "empty": "has 0 bytes instead of 3"}
-    with pytest.raises(HpoError, match=f"cannot be registered: it is damaged.*{why[harm]}"):
+    with pytest.raises(
+        StoreError, match=f"cannot be registered: it is damaged.*{why[harm]}"
+    ) as caught:
         runner.run(keeping_spec, catalog, [damage])
+    assert "or take 'register' out of the study file" in str(caught.value)
     assert whole and models(keeping_spec) == []
     for path, text in whole.items():
         path.write_text(text)

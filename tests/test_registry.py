@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from hpo_core.errors import HpoError, StorageError
+from hpo_core.errors import StorageError
 from hpo_core.registry import provenance, versions
 from hpo_core.registry.versions import Candidate, ModelVersion
 from hpo_core.storage import database
@@ -138,16 +138,16 @@ def test_two_processes_never_share_a_number(engine: Engine, candidate: Candidate
 
 def test_a_checkpoint_that_cannot_be_read(engine: Engine, candidate: Candidate) -> None:
     missing = replace(candidate, checkpoint=candidate.code_folder / "none.safetensors")
-    with pytest.raises(HpoError, match=r"trial 4 cannot be registered: .*none.*: No such file"):
+    with pytest.raises(StorageError, match=r"trial 4 cannot be registered: .*none.*: No such file"):
         register(engine, missing)
-    with pytest.raises(HpoError, match="Is a directory"):
+    with pytest.raises(StorageError, match="Is a directory"):
         register(engine, replace(candidate, checkpoint=candidate.code_folder))
     assert versions.list_versions(engine) == []
 
 
 def test_a_folder_for_models_that_cannot_be_made(engine: Engine, candidate: Candidate) -> None:
     (candidate.code_folder / "models").write_text("a file in its place")
-    with pytest.raises(HpoError, match="trial 4 cannot be registered"):
+    with pytest.raises(StorageError, match="trial 4 cannot be registered"):
         register(engine, candidate)
 
 

@@ -101,7 +101,9 @@ def test_a_loss_a_damaged_checkpoint_and_what_was_done_twice(tmp_path: Path) -> 
     (tmp_path / "step-1").mkdir()
     story = told().begin(0, learned_from=0)
     story.report(0, 1, tmp_path).report(0, 2, tmp_path).report(0, 3)
-    story.say("trial_lost", 0, attempt=1, steps=3, reason="its worker was killed", peak_memory=5)
+    lost = {"attempt": 1, "steps": 3, "reason": "its worker was killed", "out_of_memory": True}
+    measured = {"peak_memory": 2**20, "peak_gpu_memory": 3 * 2**30, "gpu_utilization": 37.5}
+    story.say("trial_lost", 0, **lost, **measured)
     story.begin(0, 2, "retried")
     story.say("warning", 0, attempt=2, reason="the checkpoint after epoch 2 is damaged")
     story.report(0, 2, tmp_path, repeated=True).report(0, 3, repeated=True).report(0, 4)
@@ -110,7 +112,13 @@ def test_a_loss_a_damaged_checkpoint_and_what_was_done_twice(tmp_path: Path) -> 
     assert words[0] == "trial 0 of study s: it runs, or its driver was killed"
     assert "  the sampler 'tpe' proposed it, having seen no results yet" in words
     again = words.index("attempt 2: run again; it goes on after epoch 1")
-    assert words[again - 2].startswith("  was lost: its worker was killed (after 0:04")
+    assert words[again - 2] == (
+        "  was lost: its worker was killed (after 0:04, 1.0 MiB of memory at most, "
+        "3.0 GiB of GPU memory at most, the GPU busy 38 % of the time)"
+    )
+    first, second = story.explain(0).to_json()["attempts"]
+    assert first["out_of_memory"] and not second["out_of_memory"]
+    assert {name: first[name] for name in measured} == measured
     assert words[again + 1 :] == [
         "  warning: the checkpoint after epoch 2 is damaged",
         "  epochs 2-3: loss 0.3333; done before, so not judged again",

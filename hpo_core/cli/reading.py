@@ -11,7 +11,7 @@ import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.tables import print_table
-from hpo_core.cli.wording import clean, number, parameters, size
+from hpo_core.cli.wording import clean, number, parameters, size, used
 from hpo_core.errors import NoSuccessError, UsageError, nearest
 from hpo_core.trial import Event, json_safe
 
@@ -96,6 +96,7 @@ def show(
             "attributes": row.attributes,
             "directory": str(folder),
             "reports": [event.data for event in told if event.kind == "report"],
+            "attempts": _ended(told),
         }
         return print_json(row.to_json() | about)
     print(
@@ -105,8 +106,15 @@ def show(
     for name, value in row.params.items():
         print(f"  {clean(name)} = {clean(value)}")
     for name, value in row.attributes.items():
-        print(f"  [{clean(name)}] {size(value) if name == 'peak_memory' else clean(value)}")
+        print(f"  [{clean(name)}] {_shown(name, value)}")
     _print_history(told)
+
+
+def _shown(name: str, value: Any) -> str:
+    """An attribute of a trial; ours have units."""
+    if name in ("peak_memory", "peak_gpu_memory"):
+        return size(value)
+    return f"{value} %" if name == "gpu_utilization" else clean(value)
 
 
 def _print_history(told: list[Event]) -> None:
@@ -123,8 +131,22 @@ def _print_history(told: list[Event]) -> None:
             rows.append((data["attempt"], data["step"], *numbers, saved, said))
         elif event.kind in _TURNS:
             said = f"{_TURNS[event.kind]}: {data['reason']}".removesuffix(": ")
+            said += f" ({taken})" if (taken := ", ".join(used(data))) else ""
             rows.append((data["attempt"], data["steps"], *[""] * len(names), "", said))
     print_table(("attempt", "epoch", *names, "checkpoint", "decision"), rows)
+
+
+_ENDS = ("trial_paused", "trial_lost", "trial_interrupted", "trial_finished")
+
+
+def _ended(told: list[Event]) -> list[dict[str, Any]]:
+    """How each attempt ended, and what was measured of it; a trial that is finished while it waits ends none."""
+    ended: dict[int, dict[str, Any]] = {}
+    for event in told:
+        if event.kind in _ENDS and event.data["attempt"]:  # 0: it was refused, and never began
+            about = {"ending": event.kind.removeprefix("trial_")} | event.data
+            ended.setdefault(event.data["attempt"], about)
+    return list(ended.values())
 
 
 _TURNS = {"trial_lost": "LOST", "trial_interrupted": "INTERRUPTED"}

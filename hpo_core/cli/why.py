@@ -10,9 +10,9 @@ import typer
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.reading import Name, print_json, study_called
 from hpo_core.cli.tables import terminal_width, wrapped
-from hpo_core.cli.wording import clean, count, number, size, span
+from hpo_core.cli.wording import clean, count, number, span, used
 from hpo_core.errors import UsageError
-from hpo_core.explanation import ABOUT_STUDY, Attempt, Explanation, Origin, Stretch, explain
+from hpo_core.explanation import ABOUT_STUDY, Attempt, Explanation, Kept, Origin, Stretch, explain
 
 _DECIDERS = {"budget": "the budget", "metric": "the engine"}
 
@@ -139,8 +139,9 @@ def _end(attempt: Attempt) -> str:
         return "was interrupted: the study was stopped, or its driver was killed"
     decided = bool(attempt.stretches) and attempt.stretches[-1].reason == attempt.ending_reason
     reason = "" if decided or not attempt.ending_reason else f": {clean(attempt.ending_reason)}"
-    peak = f", {size(attempt.peak_memory)} of memory at most" if attempt.peak_memory else ""
-    took = "" if attempt.ended is None else f" (after {span(attempt.ended - attempt.began)}{peak})"
+    took = ""
+    if attempt.ended is not None:
+        took = f" ({', '.join([f'after {span(attempt.ended - attempt.began)}', *used(vars(attempt))])})"
     return f"{_ENDINGS[attempt.ending]}{reason}{took}"
 
 
@@ -153,15 +154,23 @@ def _outcome(told: Explanation) -> Iterator[str]:
         reason = f" ({clean(told.reason)})" if told.reason else ""
         yield f"  {told.state}{reason}, {_value(told)}"
     if told.checkpoints:
-        left = [kept for kept in told.checkpoints if kept.exists]
-        yield f"  {count(len(told.checkpoints), 'checkpoint')} saved, {len(left)} still on the disk"
-        for kept in left:
-            yield f"    epoch {kept.step}: {clean(kept.path)}"
+        yield from _kept(told.checkpoints)
     for child in told.clones:
         because = f" ({clean(child.reason)})" if child.reason else ""
         yield f"  trial {child.trial} was cloned from it after epoch {child.step}{because}"
     if told.late:
         yield f"  {count(told.late, 'message')} of attempts that had been given up came late and counted for nothing"
+
+
+def _kept(checkpoints: list[Kept]) -> Iterator[str]:
+    saved = f"  {count(len(checkpoints), 'checkpoint')} saved"
+    if all(kept.exists is None for kept in checkpoints):
+        yield f"{saved}, the last to {clean(checkpoints[-1].path)}"
+        return
+    left = [kept for kept in checkpoints if kept.exists]
+    yield f"{saved}, {len(left)} still on the disk"
+    for kept in left:
+        yield f"    epoch {kept.step}: {clean(kept.path)}"
 
 
 def _value(told: Explanation) -> str:

@@ -7,7 +7,7 @@ cursor or colour the terminal, and every view passes them through it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 NOTHING = "-"
@@ -84,3 +84,13 @@ def size(number_of_bytes: float) -> str:
     if number_of_bytes < 2**30:
         return f"{number_of_bytes / 2**20:.1f} MiB"
     return f"{number_of_bytes / 2**30:.1f} GiB"
+
+
+def used(data: Mapping[str, Any]) -> Iterator[str]:
+    """What an attempt took of the machine, by the names that events have for it, as far as it was measured."""
+    if data.get("peak_memory"):
+        yield f"{size(data['peak_memory'])} of memory at most"
+    if data.get("peak_gpu_memory"):
+        yield f"{size(data['peak_gpu_memory'])} of GPU memory at most"
+    if data.get("gpu_utilization") is not None:
+        yield f"the GPU busy {data['gpu_utilization']:.0f} % of the time"

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, func, insert, select
 
-from hpo_core.errors import HpoError
+from hpo_core.errors import DiskFullError, StorageError, StoreError, disk_is_full
 from hpo_core.faults import point
 from hpo_core.registry import provenance
 from hpo_core.storage.database import connect
@@ -74,15 +74,25 @@ class Candidate:
 def register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
     """Make a checkpoint the next version of the model `name`; the existing one if it already is a version.
 
-    Raises HpoError when the checkpoint cannot be read, or not be copied.
+    Raises StoreError when the checkpoint cannot be read, or not be copied, and DiskFullError.
     """
     try:
         return _register(engine, name, candidate, models)
     except OSError as error:
-        raise HpoError(
-            f"the checkpoint of trial {candidate.trial} cannot be registered: "
-            f"{error.filename or candidate.checkpoint}: {error.strerror}"
-        ) from error
+        reason = f"{error.filename or candidate.checkpoint}: {error.strerror}"
+        # copying blames the file that it reads, and what is copied may lie on another disk
+        raise not_registered(candidate.trial, error, reason, models) from error
+
+
+def not_registered(trial: int, error: OSError, reason: str, folder: Path) -> StorageError:
+    """What is said of a model that could not be registered; `folder` is what was written to."""
+    said = f"the checkpoint of trial {trial} cannot be registered"
+    again = "run the same command again"
+    if disk_is_full(error):
+        return DiskFullError(
+            f"{said}: no space left on the disk of {folder}; make room and {again}"
+        )
+    return StoreError(f"{said}: {reason}; {again}")
 
 
 def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:

@@ -7,7 +7,6 @@ and numbers of trials are dealt here, in memory, which only works because a stud
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import time
@@ -20,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
 
 from hpo_core import faults
-from hpo_core.errors import DiskFullError, OutageError
+from hpo_core.errors import DiskFullError, OutageError, disk_is_full
 from hpo_core.space import Scalar
 from hpo_core.storage import outages, tables
 from hpo_core.storage.database import connect, upsert
@@ -179,7 +178,7 @@ class Ledger:
         except (
             OSError
         ) as error:  # from the point of fault: SQLite and psycopg have errors of their own
-            if error.errno != errno.ENOSPC:
+            if not disk_is_full(error):
                 raise
             raise DiskFullError(f"the disk of the database is full: {error.strerror}") from error
         faults.point("ledger.committed")

@@ -463,6 +463,7 @@ class ExecutorContract:
         for number in (0, 1):
             assert study.attempts[number, 1].ending == Ending.LOST
             assert cause in study.attempts[number, 1].reason
+            assert study.attempts[number, 1].out_of_memory == (objective == "hoards")
             assert study.attempts[number, 2].ending == Ending.COMPLETED
             assert [report.step for report in study.reports[number]] == [1, 2, 1, 2, 3]
 

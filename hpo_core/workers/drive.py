@@ -19,8 +19,8 @@ from typing import Generic, Protocol, TypeVar
 
 from hpo_core.contracts import Driven, Interrupt
 from hpo_core.errors import HpoError
-from hpo_core.trial import Ending, Outcome, Report, Trial
-from hpo_core.workers.attempt import Attempt, Limits
+from hpo_core.trial import Outcome, Report, Trial
+from hpo_core.workers.attempt import Attempt, Limits, lost
 from hpo_core.workers.frames import Message
 
 TURN = 0.2  # seconds: how late an interrupt or a timeout is seen
@@ -73,7 +73,8 @@ class Workers(Protocol[W]):
     def events(self, timeout: float) -> list[tuple[W, Message]]:
         """What was said within so many seconds: `ready`, `report`, `outcome`, and `{"died": how}` as the last word.
 
-        Reports and outcomes come with the `turn` of their trial. Raises HpoError when no trial could run any more.
+        Reports and outcomes come with the `turn` of their trial; an outcome that says `spent` is the last of its
+        worker, which is then killed. Raises HpoError when no trial could run any more.
         """
         ...
 
@@ -83,13 +84,13 @@ class Workers(Protocol[W]):
 
 
 class Drive(Generic[W]):
-    """Runs trials on the workers there are, beginning with `first`, which has been asked for."""
+    """Runs trials on the workers there are, beginning with those that have been `asked` for."""
 
-    def __init__(self, study: Driven, pool: Workers[W], limits: Limits, first: Trial) -> None:
+    def __init__(self, study: Driven, pool: Workers[W], limits: Limits, *asked: Trial) -> None:
         self._study = study
         self._pool = pool
         self._limits = limits
-        self._waiting = deque([first])  # asked for, not running
+        self._waiting = deque(asked)  # not running
         self._dry = False  # `ask` gave None, and nothing has happened since that may change that
         self._answers: list[tuple[W, Message]] = []
         self._early_deaths = 0
@@ -147,6 +148,8 @@ class Drive(Generic[W]):
         elif "report" in message:
             self._report(worker, attempt, Report.from_json(message["report"]))
         else:
+            if message.get("spent"):
+                self._pool.kill(worker, attempt, "no attempt can run in its process any more")
             self._finish(worker, attempt, Outcome.from_json(message["outcome"]))
 
     def _report(self, worker: W, attempt: Attempt, report: Report) -> None:
@@ -158,8 +161,7 @@ class Drive(Generic[W]):
 
     def _finish(self, worker: W, attempt: Attempt, outcome: Outcome) -> None:
         self._pool.assign(worker, None)
-        attempt.held(outcome.peak_memory)
-        self._study.finish(attempt.trial, dataclasses.replace(outcome, peak_memory=attempt.peak))
+        self._study.finish(attempt.trial, attempt.measured(outcome))
         self._dry = False
 
     def _end_overdue(self, now: float) -> None:
@@ -181,7 +183,7 @@ class Drive(Generic[W]):
         if attempt is None:
             return
         if worker.ready:
-            self._finish(worker, attempt, Outcome(Ending.LOST, worker.doom or cause(how)))
+            self._finish(worker, attempt, lost(worker.doom or cause(how)))
             return
         self._waiting.append(attempt.trial)
         self._early_deaths += 1

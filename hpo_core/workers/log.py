@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hpo_core.errors import disk_is_full
 from hpo_core.trial import Ending, Outcome, Trial
 
 
@@ -31,7 +31,7 @@ def write_traceback(trial: Trial, outcome: Outcome) -> None:
 
 def not_logged(trial: Trial, error: OSError) -> Outcome:
     """What becomes of an attempt whose log cannot be written: a full disk is no fault of the trial."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if disk_is_full(error):
         return Outcome(Ending.INTERRUPTED, f"no space left on the disk of {path_of(trial)}")
     return Outcome(Ending.FAILED, f"cannot write the trial's log: {error}")
 

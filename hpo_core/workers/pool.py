@@ -173,6 +173,10 @@ class Pool:
         except ConnectionError:
             pass
 
+    def fileno(self) -> int:
+        """What becomes readable when `events` has something to tell: for who waits for other things too."""
+        return self._selector.fileno()
+
     def events(self, timeout: float) -> list[tuple[Worker, Message]]:
         """What the workers said within `timeout` seconds, and `{"died": how}` as a dead worker's last word.
 

@@ -34,6 +34,7 @@ import psutil
 from hpo_core.catalog import Catalog
 from hpo_core.errors import PluginError
 from hpo_core.plugins import load
+from hpo_core.workers import oom_killer
 from hpo_core.workers.descendants import adopt_orphans, kill_children
 from hpo_core.workers.frames import Reader, encode
 from hpo_core.workers.worker import serve
@@ -109,6 +110,7 @@ class Template:
             int
         ] = []  # descriptors that came with a message of which a part is still to come
         self._imported = {child.pid for child in psutil.Process().children()}  # what imports began
+        self._oom_killer = oom_killer.OomKiller()
         self._wake, self._alarm = os.pipe()
         for descriptor in (self._wake, self._alarm):
             os.set_blocking(descriptor, False)
@@ -183,6 +185,8 @@ class Template:
             worker = self._workers.pop(info.si_pid, None)
             exited = info.si_code == os.CLD_EXITED
             how = ended(info.si_status if exited else -info.si_status)
+            if self._oom_killer.struck() and how == "killed by SIGKILL":
+                how = oom_killer.WORDS
             kill_children(spared=self._workers.keys() | self._imported)
             if worker is not None:  # otherwise an orphan, or a child of an import
                 self._control.sendall(encode({"died": worker, "how": how}))

@@ -26,6 +26,7 @@ from hpo_core.catalog import Catalog
 from hpo_core.execution import execute
 from hpo_core.scheduling import Decision, Verdict
 from hpo_core.trial import Outcome, Report, Trial
+from hpo_core.workers import allocator
 from hpo_core.workers.descendants import adopt_orphans, end_with_descendants
 from hpo_core.workers.frames import Message, Reader, encode
 from hpo_core.workers.log import captured, not_logged, write_traceback
@@ -50,7 +51,7 @@ def serve(end: socket.socket, catalog: Catalog) -> NoReturn:
     while True:
         assignment = orders.get()
         outcome = assignment.run(catalog)
-        assignment.say({"outcome": outcome.to_json()})
+        assignment.say({"outcome": outcome.to_json(), "spent": _spent(outcome)})
 
 
 class Assignment:
@@ -76,6 +77,7 @@ class Assignment:
     def run(self, catalog: Catalog) -> Outcome:
         """Run the trial with its output in its log, asking the driver for a decision after each report."""
         begin = time.monotonic()
+        allocator.begin()
         outcome: Outcome | None = None
         try:
             with captured(self._trial):
@@ -85,6 +87,7 @@ class Assignment:
             if outcome is None or outcome.traceback:
                 outcome = not_logged(self._trial, error)
             # otherwise it has ended well, whatever is missing in its log
+        outcome = replace(outcome, peak_gpu_memory=allocator.peak())
         if time.monotonic() - begin < MEASURABLE:
             return outcome
         return replace(
@@ -95,6 +98,15 @@ class Assignment:
         self.say({"report": report.to_json()})
         decision = self.inbox.get()["decision"]
         return Decision(Verdict(decision["verdict"]), decision["reason"])
+
+
+def _spent(outcome: Outcome) -> bool:
+    """Whether this process is to be replaced: its memory is full of who knows what, or CUDA has broken down in it.
+
+    Only the end of a process gives everything back: a new one is forked in some 30 ms.
+    """
+    works = allocator.release()  # also where the process ends: others are waiting for the memory
+    return outcome.out_of_memory or not works
 
 
 def _listen(end: socket.socket, orders: queue.SimpleQueue[Assignment]) -> None:

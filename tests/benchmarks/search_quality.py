@@ -106,6 +106,7 @@ def new_study(task: Any, combination: str, seed: int, catalog: Catalog) -> Study
         trackers=(),
         storage="",
         directory="simulated",
+        checkpoints=None,
         keep=Keep(),
         best_as=None,
         path=Path("simulated.yaml"),

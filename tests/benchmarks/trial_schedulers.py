@@ -114,6 +114,7 @@ def _study(
         trackers=(),
         storage="",
         directory="recorded",
+        checkpoints=None,
         keep=Keep(),
         best_as=None,
         path=Path("recorded.yaml"),

@@ -4,34 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ByteSize, Field, WithJsonSchema
+from pydantic import Field
 
 from hpo_core import Driven, Interrupt
 from hpo_core.workers.attempt import Limits
 from hpo_core.workers.drive import Drive
 from hpo_core.workers.pool import Pool
+from hpo_core.workers.sizes import Size
 from hpo_local.cores import usable_cores
-
-
-def _positive(size: ByteSize) -> ByteSize:
-    if size == 0:
-        raise ValueError("no trial can run in 0 bytes")
-    return size
-
-
-Size = Annotated[
-    ByteSize,
-    AfterValidator(_positive),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"type": "string", "pattern": r"^\s*\d*\.?\d+\s*[A-Za-z]*$"},
-            ]
-        }
-    ),
-]
-"""A number of bytes, or one with a unit: `4GB`, `512MiB`."""
 
 
 class Processes:

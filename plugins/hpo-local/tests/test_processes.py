@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,22 @@ def hoards(run, *, where: Annotated[str, Field(description="whose memory")]):
         subprocess.run([sys.executable, "-c", GROW], start_new_session=True)
 
 
+def overflows(run):
+    """Is out of memory in trial 1."""
+    run.report(1, {"score": 1.0, "pid": os.getpid()})
+    if run.trial.number == 1:
+        raise MemoryError
+
+
+def crams(run, *, group: Annotated[str, Field(description="a control group")]):
+    """Takes more memory than its control group has, in trial 0."""
+    if run.trial.number == 0:
+        with open(group, "w") as processes:
+            processes.write(str(os.getpid()))
+        hoard = [b"x" * 10_000_000 for _ in range(60)]
+    return 1.0
+
+
 def holds(run):
     """Much memory in trial 0, and little in the others."""
     held = b"x" * (200_000_000 if run.trial.number == 0 else 1)
@@ -168,7 +185,7 @@ imports_slowly.preload = ("hpo_deadly_slow",)
 @hookimpl
 def register_objectives(register):
     for objective in (dies, sleeps, tells, talks, waits, cannot, imports_slowly,
-                      hangs, dawdles, hoards, recites, holds, haunts, prints, fails, whispers):
+                      hangs, dawdles, hoards, recites, holds, overflows, crams, haunts, prints, fails, whispers):
         register(objective.__name__.replace("_", "-"), objective)
 '''
 
@@ -449,6 +466,7 @@ def test_an_attempt_that_holds_too_much_is_lost(tmp_path: Path, mark: str, where
     assert lost.ending == Ending.LOST
     assert re.fullmatch(r"exceeded memory: [234]\d\d MB of 200 MB", lost.reason)
     assert lost.peak_memory is not None and 200e6 < lost.peak_memory < 500e6
+    assert lost.out_of_memory
     assert study.attempts[0, 2].ending == Ending.COMPLETED
 
 
@@ -458,6 +476,41 @@ def test_the_peak_is_the_attempt_s_and_not_the_worker_s(tmp_path: Path, mark: st
     much, little = (study.outcomes[number].peak_memory for number in (0, 1))
     assert much is not None and little is not None
     assert much > 200_000_000 > little > 1_000_000
+
+
+def test_a_worker_that_ran_out_of_memory_is_replaced(tmp_path: Path, mark: str) -> None:
+    """Only the end of its process gives everything back."""
+    study = run(make_trials(tmp_path, 3, "overflows"))
+    endings = [(study.endings[number], study.outcomes[number].out_of_memory) for number in range(3)]
+    assert endings == [
+        (Ending.COMPLETED, False),
+        (Ending.LOST, True),
+        (Ending.COMPLETED, False),
+    ]
+    pids = [study.reports[number][0].metrics["pid"] for number in range(3)]
+    assert pids[0] == pids[1] != pids[2]
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group of 80 MB, where this machine lets us make one."""
+    group = Path(f"/sys/fs/cgroup/memory/hpo-test-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group of version 1 can be made: {error}")
+    (group / "memory.limit_in_bytes").write_text("80000000")
+    yield group / "cgroup.procs"
+    group.rmdir()
+
+
+def test_what_the_kernel_killed_was_out_of_memory(
+    tmp_path: Path, mark: str, small_group: Path
+) -> None:
+    study = run(make_trials(tmp_path, 2, "crams", group=str(small_group)))
+    assert study.endings == [Ending.LOST, Ending.COMPLETED]
+    reason = "its worker was killed by the kernel's out-of-memory killer"
+    assert study.outcomes[0].reason == reason and study.outcomes[0].out_of_memory
 
 
 def test_a_trial_is_not_charged_for_a_slow_study(tmp_path: Path, mark: str) -> None:

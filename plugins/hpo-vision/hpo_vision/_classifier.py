@@ -1,5 +1,7 @@
 """The classifier as Lightning sees it: what a training step and a validation step compute.
 
+A step sees a batch in one or more parts (`hpo_vision._slices`), whose gradients add up.
+
 Nothing goes through Lightning's `log`: its bookkeeping costs more than a small model's forward pass, and all that is
 wanted is one number per epoch and metric.
 """
@@ -25,8 +27,7 @@ from hpo_vision._inheritance import (
     inherit,
     optimizer_class,
 )
-
-Batch = tuple[Tensor, Tensor]
+from hpo_vision._slices import Batch, Slices
 
 
 class MeanLoss:
@@ -56,7 +57,8 @@ class Classifier(LightningModule):
     The components `optimizer` and `lr_scheduler` are built when Lightning asks for them, after the network is on its
     device; the LR scheduler is given the number of steps in the whole run, however much of it is done. With
     `ema_decay` an average of the network follows it and is what is validated. `trial` is a trial's number: a checkpoint
-    carries it, and one of another trial is inherited from instead of continued.
+    carries it, and one of another trial is inherited from instead of continued. `halvings` is how often batches are cut
+    in half.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Classifier(LightningModule):
         channels_last: bool,
         ema_decay: float | None,
         trial: int,
+        halvings: int = 0,
     ) -> None:
         super().__init__()
         self.format = torch.channels_last if channels_last else torch.contiguous_format
@@ -82,6 +85,7 @@ class Classifier(LightningModule):
         self._components = optimizer, lr_scheduler
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._trial = trial
+        self._slices = Slices(halvings, network)
         self._inherited: Inherited | None = None
 
     @property
@@ -120,12 +124,34 @@ class Classifier(LightningModule):
         """Forget the epoch before."""
         self.train_loss = MeanLoss()
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Called by Lightning before each training step. Raises HpoError when there is nothing left to halve."""
+        if batch_idx == 0:
+            self._slices.check(batch)
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The mean loss of a batch, to be differentiated."""
-        loss, _, size = self._loss(self.network, batch)
+        """The mean loss of a batch, to be differentiated; of the last part, where there are several.
+
+        The parts before it have been differentiated then, outside of the precision's autocasting, as Lightning does it.
+        """
+        optimizer = self.trainer.optimizers[0]
+        optimizer.zero_grad()
+        *parts, last = self._slices.of(batch)
+        for part in parts:
+            loss = self._share(part, len(batch[1]))
+            with torch.autocast(self.device.type, enabled=False):
+                self.trainer.strategy.backward(loss, None)
+        self.last_lr = optimizer.param_groups[0]["lr"]
+        return self._share(last, len(batch[1]))
+
+    def optimizer_zero_grad(self, *_: Any) -> None:
+        """Called by Lightning between a step's last forward and backward pass, when it has gradients already."""
+
+    def _share(self, part: Batch, whole: int) -> Tensor:
+        """What a part adds to the mean loss of a batch of `whole` images."""
+        loss, _, size = self._loss(self.network, part)
         self.train_loss.add(loss.detach(), size)
-        self.last_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return loss
+        return loss if size == whole else loss * (size / whole)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Called after the optimizer's step."""
@@ -139,9 +165,10 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a batch to the epoch's loss and accuracy."""
-        loss, logits, size = self._loss(self.validated, batch)
-        self.val_loss.add(loss, size)
-        self.val_accuracy.update(logits.float(), batch[1])
+        for part in self._slices.of(batch):
+            loss, logits, size = self._loss(self.validated, part)
+            self.val_loss.add(loss, size)
+            self.val_accuracy.update(logits.float(), part[1])
 
     def epoch_metrics(self) -> dict[str, float]:
         """The metrics of the epoch that has just been validated."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Setup:
     ema_decay: float | None
     deterministic: bool
     checkpoint_every: int
+    halve_on_out_of_memory: bool
 
     def accelerator(self) -> str:
         """Lightning's name of the device. Raises nothing: Lightning says when there is no such device."""
@@ -133,6 +135,7 @@ def fit(
             channels_last=setup.channels_last,
             ema_decay=setup.ema_decay,
             trial=run.trial.number,
+            halvings=_halvings(run, setup),
         )
         trainer = make_trainer(
             setup.epochs,
@@ -149,6 +152,17 @@ def fit(
             # trainer and module refer to each other: without this a warm worker keeps several trials' weights
             del trainer, classifier
             gc.collect()
+
+
+def _halvings(run: Run, setup: Setup) -> int:
+    """How often this attempt halves its batches: once for each one before it that was lost for want of memory."""
+    halvings = run.trial.out_of_memory if setup.halve_on_out_of_memory else 0
+    if halvings:
+        logging.getLogger(__name__).warning(
+            "out of memory before: each batch is cut into %d parts, whose gradients add up",
+            2**halvings,
+        )
+    return halvings
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

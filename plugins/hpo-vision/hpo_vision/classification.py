@@ -59,6 +59,13 @@ def image_classification(
         int,
         Field(ge=1, description="Epochs between checkpoints; there is always one after the last."),
     ] = 1,
+    halve_on_out_of_memory: Annotated[
+        bool,
+        Field(
+            description="After each attempt that ran out of memory, halve what is computed at once "
+            "and add up gradients: the same steps on the same batches."
+        ),
+    ] = False,
 ) -> None:
     """Train with cross-entropy; report `train_loss`, `val_loss`, `val_accuracy` and `lr` after each epoch.
 
@@ -68,8 +75,12 @@ def image_classification(
     A checkpoint is saved before the report of each `checkpoint_every`-th epoch and of the last. A trial that is
     continued gives the same metrics as one that never paused, on the same device with as many threads and with
     `deterministic`; epochs after its last checkpoint are run again. A clone has its parent's weights and the tensors of
-    its parent's optimizer, and everything else of its own (see `hpo_vision._inheritance`). Raises ValueError at once
-    when the study's metric is none of these, or when the model is not the parent's.
+    its parent's optimizer, and everything else of its own (see `hpo_vision._inheritance`).
+
+    An attempt that runs out of memory is lost and repeated. With `halve_on_out_of_memory` the next one trains with the
+    same batches in half as large parts (see `hpo_vision._slices`); otherwise as before, for its neighbours on the
+    device may have ended meanwhile. Raises ValueError at once when the study's metric is none of these, or when the
+    model is not the parent's, and HpoError when a batch cannot be halved again.
     """
     if run.trial.metric not in METRICS:
         raise ValueError(
@@ -87,6 +98,7 @@ def image_classification(
         ema_decay,
         deterministic,
         checkpoint_every,
+        halve_on_out_of_memory,
     )
     fit(run, setup, dataset, model, optimizer, lr_scheduler)
 

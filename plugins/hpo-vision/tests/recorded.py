@@ -50,6 +50,7 @@ class Calls:
     answer: Callable[[Report], Decision] = lambda report: CONTINUE
     number: int = 0
     parent: int | None = None
+    out_of_memory: int = 0
     checkpoints: tuple[Checkpoint, ...] = ()
 
     def component(self, kind: str, build: Callable[..., Any]) -> Component:
@@ -88,6 +89,7 @@ class Calls:
             str(self.directory),
             checkpoints=self.checkpoints,
             parent=self.parent,
+            out_of_memory=self.out_of_memory,
         )
         optimizer = optimizer or {"name": "sgd", "lr": 0.5, "momentum": 0.0}
         image_classification(
