@@ -1,7 +1,7 @@
 """`hpo_core`: the engine of `hpo`, and what its plugins may use.
 
-A plugin imports the names below (and `hpo_core.sampling`, `hpo_core.testing`, `hpo_core.workers` where it needs them);
-everything else may change without notice.
+A plugin imports the names below (and `hpo_core.commands`, `hpo_core.sampling`, `hpo_core.testing`, `hpo_core.workers`
+where it needs them); everything else may change without notice.
 """
 
 from hpo_core.contracts import (

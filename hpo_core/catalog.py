@@ -1,4 +1,4 @@
-"""The catalog: from the name of a component in a study file to the factory that a plugin registered for it.
+"""The catalog: from the name of a component in a study file, or of a command, to what a plugin registered for it.
 
 Filled once by `hpo_core.plugins`. Looking a name up resolves a dotted path, so it may import a plugin's heavy half.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo_core.errors import PluginError, nearest
-from hpo_core.hookspecs import KINDS
+from hpo_core.hookspecs import HOOKS
 
 Factory = Callable[..., Any]
 
@@ -63,7 +63,7 @@ class Catalog:
 
     broken: Mapping[str, str] = field(default_factory=dict)
     _entries: dict[str, dict[str, list[Entry]]] = field(
-        default_factory=lambda: {kind: {} for kind in KINDS}
+        default_factory=lambda: {kind: {} for kind in HOOKS}
     )
 
     def add(self, entry: Entry) -> None:

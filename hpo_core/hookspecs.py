@@ -71,6 +71,11 @@ def register_trackers(register: Register) -> None:
     """Offer trackers, built once when a study starts or continues."""
 
 
+@hookspec
+def register_commands(register: Register) -> None:
+    """Offer commands of `hpo`, as typer takes them: functions or groups. Looked for when a command is none of ours."""
+
+
 KINDS: tuple[str, ...] = (
     "objectives",
     "models",
@@ -83,3 +88,6 @@ KINDS: tuple[str, ...] = (
     "trackers",
 )
 """The kinds of components, as plural names: one `register_KIND` hook each."""
+
+HOOKS: tuple[str, ...] = (*KINDS, "commands")
+"""Everything that can be registered: what study files name, and what the command line does."""

@@ -17,7 +17,7 @@ import pluggy
 
 from hpo_core import hookspecs
 from hpo_core.catalog import Catalog, Entry, Factory
-from hpo_core.hookspecs import GROUP, KINDS
+from hpo_core.hookspecs import GROUP, HOOKS
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _offers(module: Any, plugin: Plugin) -> list[Entry]:
     manager.register(module, name=plugin.name)
     manager.check_pending()
     entries: list[Entry] = []
-    for kind in KINDS:
+    for kind in HOOKS:
 
         def register(name: str, factory: Factory | str, kind: str = kind) -> None:
             _check(kind, name, factory)

@@ -18,7 +18,7 @@ from hpo_core.cli.described import described_options, docstring, first_line, opt
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import count
 from hpo_core.errors import PluginError, UsageError, nearest
-from hpo_core.hookspecs import KINDS
+from hpo_core.hookspecs import HOOKS, KINDS
 from hpo_core.plugins import Plugin, load
 
 SHOWN = 20  # names of a kind in the text about one plugin, which may offer a thousand
@@ -105,7 +105,7 @@ def plugin_summary(catalog: Catalog, plugin: Plugin) -> str:
     """What a plugin offers, counted, or why it did not load."""
     if plugin.error is not None:
         return f"BROKEN: {plugin.error}"
-    offers = {kind: len(_of_plugin(catalog, kind, plugin)) for kind in KINDS}
+    offers = {kind: len(_of_plugin(catalog, kind, plugin)) for kind in HOOKS}
     parts = [count(n, noun(kind)) for kind, n in offers.items() if n]
     return ", ".join(parts) or "nothing"
 
@@ -114,7 +114,7 @@ def plugin_document(catalog: Catalog, plugin: Plugin) -> dict[str, Any]:
     """A plugin as `--json` prints it."""
     offers = {
         kind: [entry.name for entry in found]
-        for kind in KINDS
+        for kind in HOOKS
         if (found := _of_plugin(catalog, kind, plugin))
     }
     return asdict(plugin) | {"offers": offers}

@@ -25,6 +25,9 @@ from hpo_core.errors import StorageError, UsageError
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
+EVERYWHERE = "0.0.0.0"
+"""What a container listens at: its own loopback cannot be published. Requests must ask for a loopback all the same."""
+
 
 def dashboard(
     storage: Storage = DEFAULT_STORAGE,
@@ -35,9 +38,17 @@ def dashboard(
     write: Annotated[
         bool, typer.Option("--write", help="Let the pages change studies: notes, names, deletion.")
     ] = False,
+    container: Annotated[
+        bool,
+        typer.Option(
+            "--container",
+            help="Listen at all addresses of a container whose port is published as 127.0.0.1:PORT:PORT.",
+        ),
+    ] = False,
 ) -> None:
     """Look at studies in a web browser, through optuna-dashboard."""
     check_loopback(host)
+    host = EVERYWHERE if container else host
     with bind(
         host, port
     ) as server:  # before the imports, which take seconds: a busy port is said at once
@@ -50,7 +61,8 @@ def dashboard(
 def _serve(server: Server, host: str, storage: str, write: bool) -> None:
     server.set_app(guarded(application(storage, write), server, write))
     mode = "changes allowed" if write else "read-only"
-    address = f"http://{authority(host, server.server_port)}/dashboard"
+    shown = "127.0.0.1" if host == EVERYWHERE else host
+    address = f"http://{authority(shown, server.server_port)}/dashboard"
     print(f"{address}  ({mode}, Ctrl-C ends it)", file=sys.stderr, flush=True)
     server.serve_forever()
 
@@ -104,7 +116,7 @@ def bind(host: str, port: int) -> Server:
 
 def guarded(application: Application, server: Server, write: bool) -> Guard:
     """The application behind the guard, reachable under every name of this machine's own loopback."""
-    names = ("127.0.0.1", "localhost", "::1", str(server.server_address[0]))
+    names = {"127.0.0.1", "localhost", "::1", str(server.server_address[0])} - {EVERYWHERE}
     hosts = {authority(name, server.server_port) for name in names}
     if server.server_port == 80:  # browsers leave it out
         hosts |= {host.removesuffix(":80") for host in hosts}

@@ -145,7 +145,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _plugins() -> Iterator[Finding]:
-    from hpo_core.hookspecs import KINDS
+    from hpo_core.hookspecs import HOOKS
     from hpo_core.plugins import load
 
     catalog, plugins = load()
@@ -157,7 +157,7 @@ def _plugins() -> Iterator[Finding]:
             yield Finding("plugins", plugin.name, f"{where}: {clean(plugin.error)}", "broken")
     if not plugins:
         yield Finding("plugins", "none", "no plugin is installed: no study can run", "note")
-    for kind in KINDS:
+    for kind in HOOKS:
         for name in catalog.names(kind):
             offers = [entry for entry in catalog.entries(kind) if entry.name == name]
             if len(offers) > 1:

@@ -1,7 +1,8 @@
 """`hpo`: the commands, and what becomes of an error.
 
 A command's module is imported when the command is called: `hpo --help` answers from the table below, and `hpo validate`
-does not pay for what the dashboard needs.
+does not pay for what the dashboard needs. Plugins add commands (`register_commands`), which are looked for only when a
+command is none of these.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import hpo_core
-from hpo_core.cli import startup
+from hpo_core.cli import plugin_commands, startup
 from hpo_core.errors import HpoError, StudyFileError
 
 HELP = "Search hyperparameters of PyTorch models: `hpo init`, then `hpo run study.yaml`."
@@ -47,12 +48,10 @@ _SETTINGS: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable
 
 
 class _Commands(MutableMapping[str, Any]):
-    """The commands by name, each made when it is looked up."""
+    """The commands by name, ours and then the plugins', each made when it is looked up."""
 
     def __getitem__(self, name: str) -> Any:
-        target, _ = COMMANDS[name]
-        module, _, attribute = target.partition(":")
-        found = getattr(import_module(f"hpo_core.cli.{module}"), attribute)
+        found = _ours(name) if name in COMMANDS else plugin_commands.found(name)
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False, **_SETTINGS)
             found.command(name)(function)
@@ -61,16 +60,27 @@ class _Commands(MutableMapping[str, Any]):
         return command
 
     def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
+        return iter([*COMMANDS, *_theirs()])
 
     def __len__(self) -> int:
-        return len(COMMANDS)
+        return len(list(iter(self)))
 
     def __setitem__(self, name: str, command: Any) -> None:
-        raise TypeError("commands are declared in COMMANDS")
+        raise TypeError("commands are declared in COMMANDS, or registered by plugins")
 
     def __delitem__(self, name: str) -> None:
-        raise TypeError("commands are declared in COMMANDS")
+        raise TypeError("commands are declared in COMMANDS, or registered by plugins")
+
+
+def _ours(name: str) -> Any:
+    """The function or the group of commands behind one of `COMMANDS`."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    return getattr(import_module(f"hpo_core.cli.{module}"), attribute)
+
+
+def _theirs() -> list[str]:
+    """The commands of plugins; one that is called like one of ours is out of reach."""
+    return [name for name in plugin_commands.names() if name not in COMMANDS]
 
 
 class _Group(TyperGroup):
@@ -81,11 +91,13 @@ class _Group(TyperGroup):
         self.commands = _Commands()
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        ours = [(name, line) for name, (_, line) in COMMANDS.items()]
+        theirs = [(name, plugin_commands.help_line(name)) for name in _theirs()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(ours + theirs)
 
 
 app = typer.Typer(
