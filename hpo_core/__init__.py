@@ -18,7 +18,7 @@ from hpo_core.contracts import (
     Tracker,
     TrialStopped,
 )
-from hpo_core.errors import HpoError, PluginError
+from hpo_core.errors import ExecutorError, HpoError, PluginError
 from hpo_core.hookspecs import Register, hookimpl
 from hpo_core.options import Component, Kind
 from hpo_core.scheduling import (
@@ -52,6 +52,7 @@ __all__ = [
     "Ending",
     "Event",
     "Executor",
+    "ExecutorError",
     "Float",
     "Goal",
     "HpoError",

@@ -11,8 +11,9 @@
     │   ├── StoreError          5  checkpoints or models cannot be written or read where they lie: mend that
     │   └── DiskFullError       5  there is no room left on a disk: make some
     ├── NoSuccessError          6  the study ended and no trial succeeded: read the reasons
-    └── StudyHeldError          7  another driver runs this study: wait, or stop that one
-        └── LeaseLostError      7  another driver has taken this study over while this one could not be heard of
+    ├── StudyHeldError          7  another driver runs this study: wait, or stop that one
+    │   └── LeaseLostError      7  another driver has taken this study over while this one could not be heard of
+    └── ExecutorError           8  there is nowhere to run trials: no worker starts, the cluster is gone
 
 A user's mistake is always one of these, and the command line prints its text without a traceback. Whatever else is
 raised is a bug, and ends with exit code 1 and a traceback.
@@ -25,6 +26,7 @@ import errno
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """Where a line of a study file ends: as the YAML parser counts them, which `str.splitlines` does not."""
@@ -71,7 +73,7 @@ class DiskFullError(StorageError):
     """A disk has no room left; the text says which, as far as is known."""
 
 
-def disk_is_full(error: BaseException) -> bool:
+def disk_is_full(error: BaseException) -> TypeGuard[OSError]:
     """Whether an error says that a disk, or somebody's share of it, has no room left."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
@@ -90,6 +92,12 @@ class StudyHeldError(HpoError):
 
 class LeaseLostError(StudyHeldError):
     """Another driver has taken over the study that this one was running: nothing of it may be written any more."""
+
+
+class ExecutorError(HpoError):
+    """Trials cannot be run where they are to run: no worker starts, or the cluster cannot be reached."""
+
+    exit_code = 8
 
 
 @dataclass(frozen=True)

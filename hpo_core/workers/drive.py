@@ -18,7 +18,7 @@ from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
 from hpo_core.contracts import Driven, Interrupt
-from hpo_core.errors import HpoError
+from hpo_core.errors import ExecutorError
 from hpo_core.trial import Outcome, Report, Trial
 from hpo_core.workers.attempt import Attempt, Limits, lost
 from hpo_core.workers.frames import Message
@@ -74,7 +74,7 @@ class Workers(Protocol[W]):
         """What was said within so many seconds: `ready`, `report`, `outcome`, and `{"died": how}` as the last word.
 
         Reports and outcomes come with the `turn` of their trial; an outcome that says `spent` is the last of its
-        worker, which is then killed. Raises HpoError when no trial could run any more.
+        worker, which is then killed. Raises ExecutorError when no trial could run any more.
         """
         ...
 
@@ -188,7 +188,7 @@ class Drive(Generic[W]):
         self._waiting.append(attempt.trial)
         self._early_deaths += 1
         if self._early_deaths == EARLY_DEATHS:
-            raise HpoError(
+            raise ExecutorError(
                 f"{EARLY_DEATHS} workers in a row died before they were ready, the last one: {how}"
                 f"{self._pool.last_words()}"
             )

@@ -16,7 +16,7 @@ from typing import Self
 
 import psutil
 
-from hpo_core.errors import HpoError, PluginError
+from hpo_core.errors import ExecutorError, PluginError
 from hpo_core.workers.attempt import Attempt, Limits
 from hpo_core.workers.descendants import kill_tree
 from hpo_core.workers.frames import Message, Reader, encode
@@ -180,8 +180,8 @@ class Pool:
     def events(self, timeout: float) -> list[tuple[Worker, Message]]:
         """What the workers said within `timeout` seconds, and `{"died": how}` as a dead worker's last word.
 
-        Raises PluginError when the objective cannot be imported, HpoError when the template died or is not ready in
-        time; both end the run, for nothing could be run without it.
+        Raises PluginError when the objective cannot be imported, ExecutorError when the template died or is not ready
+        in time; both end the run, for nothing could be run without it.
         """
         events: list[tuple[Worker, Message]] = []
         for key, _ in self._selector.select(timeout):
@@ -194,7 +194,7 @@ class Pool:
                 if self._reader.ended:
                     raise self._template_died()
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise HpoError(
+            raise ExecutorError(
                 f"worker processes were not ready after {self._timeout:g} s (executor option "
                 f"'startup_timeout'){self.last_words()}"
             )
@@ -236,12 +236,14 @@ class Pool:
         except psutil.NoSuchProcess:
             return None
 
-    def _template_died(self) -> HpoError:
+    def _template_died(self) -> ExecutorError:
         try:
             code = self._template.wait(CLOSING)
         except subprocess.TimeoutExpired:
-            return HpoError("the process that starts workers closed its socket without ending")
-        return HpoError(f"the process that starts workers died: {ended(code)}{self.last_words()}")
+            return ExecutorError("the process that starts workers closed its socket without ending")
+        return ExecutorError(
+            f"the process that starts workers died: {ended(code)}{self.last_words()}"
+        )
 
     def last_words(self) -> str:
         """The end of what the template and the workers printed outside of trials, for a message."""

@@ -56,7 +56,7 @@ class Processes:
         self.startup_timeout = startup_timeout
 
     def run(self, study: Driven, interrupt: Interrupt) -> None:
-        """See `hpo_core.Executor.run`. Raises HpoError when workers cannot be started."""
+        """See `hpo_core.Executor.run`. Raises ExecutorError when workers cannot be started."""
         first = study.ask()
         if first is None:
             study.commit()

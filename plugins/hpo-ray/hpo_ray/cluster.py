@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from hpo_core import HpoError
+from hpo_core import ExecutorError
 
 ENVIRONMENT = {  # read when ray is imported, or when Tune begins
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -111,7 +111,7 @@ def _in_words(resources: dict[str, float]) -> str:
 def connected(address: str) -> Iterator[Cluster]:
     """A connection to the cluster at an address; one that this process already has is used and kept.
 
-    Raises HpoError when there is no such cluster.
+    Raises ExecutorError when there is no such cluster.
     """
     with _quiet():
         mine = not ray.is_initialized()
@@ -148,7 +148,7 @@ def _connect(address: str) -> None:
         with loopback:
             _init(address=address)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise HpoError(
+        raise ExecutorError(
             f"no Ray cluster at {address}: {_root(error)}; start one (`ray start --head`), set RAY_AUTH_MODE=token if "
             "it asks for a token, or use executor.address=local"
         ) from error
@@ -156,10 +156,12 @@ def _connect(address: str) -> None:
 
 def _start(**options: Any) -> None:
     try:
-        with _on_loopback(), _environment(RAY_gcs_rpc_server_reconnect_timeout_s=ORPHANED):
+        with _on_loopback():
             _init(address="local", include_dashboard=False, object_store_memory=STORE, **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        raise HpoError(f"cannot start a Ray cluster on this machine: {_root(error)}") from error
+        raise ExecutorError(
+            f"cannot start a Ray cluster on this machine: {_root(error)}"
+        ) from error
 
 
 def _runs_here() -> bool:
@@ -198,25 +200,11 @@ def _on_loopback() -> Iterator[None]:
     enabled = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        with _environment(**{ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}):
-            yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = enabled
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Variables for the processes that Ray starts; this one has read them when it imported Ray."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
+        os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"  # for what Ray starts
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
+        del os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
 
 
 def _init(**options: Any) -> None:

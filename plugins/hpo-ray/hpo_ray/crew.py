@@ -16,7 +16,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import asdict
 from functools import partial
@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any, Self
 import ray
 from ray.exceptions import RayActorError
 
-from hpo_core import HpoError, Outcome, PluginError
+from hpo_core import ExecutorError, Outcome, PluginError
 from hpo_core.workers.attempt import Attempt
-from hpo_core.workers.frames import Message, Reader, encode
+from hpo_core.workers.frames import Message
 from hpo_ray.cluster import DOUBT, SILENCE, Cluster, bounded
 from hpo_ray.line import connect
 from hpo_ray.placing import Placing
 from hpo_ray.roster import Joined, WhenOver, open_roster
+from hpo_ray.seats import Remote, Seat
 
 if TYPE_CHECKING:
     from hpo_ray.executor import RayExecutor
@@ -42,64 +43,6 @@ CLOSING = 20.0  # seconds that Tune may take to end the slots; it kills those th
 DEAF = 5.0  # seconds that Ray may take to tell of the death of a slot whose line has been closed
 _NUMBER = re.compile(r" ?\b[0-9a-f]{32,}\b")
 GOODBYE = 5.0  # seconds that the roster may take to hear that all is over
-
-
-class Remote:
-    """A worker in some slot as the driver sees it; see `hpo_core.workers.drive.Worker`.
-
-    `order` is the message with the trial it was given, to be repeated in another slot if this one dies too early.
-    """
-
-    def __init__(self) -> None:
-        self.attempt: Attempt | None = None
-        self.ready = False
-        self.doom: str | None = None
-        self.heard = 0.0
-        self.order: Message | None = None
-        self.seat: Seat | None = None
-
-
-class Seat:
-    """A living slot: its handle, the line to it, the calls that wait there, and what is to be said with the next one.
-
-    Without a line everything is said in calls; with one, a single call waits for the slot's death.
-    """
-
-    def __init__(self, slot: Any, node: str, line: Reader | None, worker: Remote) -> None:
-        self.node = node
-        self.line = line
-        self.worker = worker
-        self.calls: deque[Future[list[Message]]] = deque()  # all but the last come back empty
-        self.deaf: float | None = None  # since when the line has been closed
-        self._outbox: list[Message] = []
-        self._slot = slot
-        self._number = 0
-        worker.seat = self
-        if worker.order is not None:
-            self.say(worker.order)
-
-    def say(self, message: Message) -> None:
-        """Say something now, or with the next call. A slot that has just died does not hear it."""
-        if self.line is None:
-            self._outbox.append(message)
-            return
-        try:
-            self.line.end.sendall(encode(message))
-        except OSError:
-            pass  # its call tells of its death
-
-    def call(self, returned: Callable[[Future[list[Message]]], None]) -> None:
-        """Have a call waiting that says what is to be said; `returned` is called, in a thread, when it comes back."""
-        if self._outbox or not self.calls:
-            call = self._slot.exchange.remote(self._number, self._outbox).future()
-            self._number += 1
-            self._outbox = []
-            self.calls.append(call)
-            call.add_done_callback(returned)
-
-    def kill(self) -> None:
-        """End a slot that cannot be reached: it may live, and must not."""
-        ray.kill(self._slot)
 
 
 class Crew:
@@ -205,8 +148,8 @@ class Crew:
     def events(self, timeout: float) -> list[tuple[Remote, Message]]:
         """What the workers said within `timeout` seconds; see `hpo_core.workers.drive.Workers`.
 
-        Raises PluginError when the objective cannot be imported on a node, HpoError when there is no slot and there
-        will be none, or the cluster is gone.
+        Raises PluginError when the objective cannot be imported on a node, ExecutorError when there is no slot and
+        there will be none, or the cluster is gone.
         """
         for seat in self._seats:
             seat.call(partial(self._ring, seat))
@@ -246,7 +189,7 @@ class Crew:
         try:
             joined = self._joining.result()
         except RayActorError as error:
-            raise HpoError(
+            raise ExecutorError(
                 f"the Ray cluster is gone: {_why(error)}; run the same command again when it is back"
             ) from error
         self._joining = self._ask_roster()
@@ -296,6 +239,8 @@ class Crew:
         worker = seat.worker
         if "broken" in message:
             raise PluginError(f"on node {seat.node}: {message['broken']}")
+        if "unfit" in message:
+            raise ExecutorError(f"on node {seat.node}: {message['unfit']}")
         if "failed" in message:
             return self._leave(seat, message["failed"])
         if "died" in message:
@@ -348,20 +293,21 @@ class Crew:
         if self._seats:
             return
         if self._placing.over:
-            raise HpoError(
+            raise ExecutorError(
                 "Ray Tune has given up on the slots (executor option 'max_failures'), the last one: "
                 f"{self._placing.last_words}"
             )
         if time.monotonic() - self._alone > self._patience:
             asked = ", ".join(f"{name}: {number:g}" for name, number in self._resources.items())
-            raise HpoError(
+            raise ExecutorError(
                 f"no slot could be started for {self._patience:g} s (executor option 'startup_timeout'): each takes "
-                f"{{{asked}}} (executor option 'resources'), and the cluster has {self._cluster.offers()}"
+                f"{{{asked}}} (executor option 'resources'), and the cluster has {self._cluster.offers()}, some of it "
+                "perhaps in use"
             )
 
 
-def _headless(seconds: float) -> HpoError:
-    return HpoError(
+def _headless(seconds: float) -> ExecutorError:
+    return ExecutorError(
         f"the head of the Ray cluster has not answered for {seconds:g} s: run the same command again when the cluster "
         "is back, or on another one"
     )

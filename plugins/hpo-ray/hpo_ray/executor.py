@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from hpo_core import Driven, HpoError, Interrupt, Trial
+from hpo_core import Driven, Interrupt, PluginError, Trial
 from hpo_core.workers.attempt import Limits
 from hpo_core.workers.drive import Drive
 from hpo_core.workers.sizes import Size
@@ -89,7 +89,7 @@ class RayExecutor:
         self.startup_timeout = startup_timeout
 
     def run(self, study: Driven, interrupt: Interrupt) -> None:
-        """See `hpo_core.Executor.run`. Raises HpoError when there is no cluster, or it has no room for a trial."""
+        """See `hpo_core.Executor.run`. Raises ExecutorError when there is no cluster, or it has no room for a trial."""
         first = study.ask()
         if first is None:
             study.commit()
@@ -98,7 +98,7 @@ class RayExecutor:
             from hpo_ray.cluster import connected
             from hpo_ray.crew import Crew
         except ImportError as error:
-            raise HpoError(f"the executor 'ray' cannot import Ray: {error}") from error
+            raise PluginError(f"the executor 'ray' cannot import Ray: {error}") from error
         with connected(self.address) as cluster:
             room = cluster.room(self.resources) if self.workers == "auto" else self.workers
             asked = self._ask(study, first, room)

@@ -24,7 +24,7 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
-from hpo_core import Ending, HpoError, Outcome, PluginError, Trial
+from hpo_core import Ending, ExecutorError, Outcome, PluginError, Trial
 from hpo_core.workers.attempt import Attempt, Limits
 from hpo_core.workers.frames import Message
 from hpo_core.workers.pool import Pool, Worker
@@ -63,8 +63,8 @@ class Slot(Trainable):
         await roster.join.remote(me, node, self._line.address if self._line else None)
         try:
             self._begin()
-        except HpoError as error:
-            self._say({"broken": str(error)})
+        except ExecutorError as error:
+            self._say({"unfit": str(error)})
         return await self._failure
 
     async def stop(self) -> None:
@@ -96,7 +96,7 @@ class Slot(Trainable):
         try:
             os.chdir(folder)
         except OSError as error:
-            raise HpoError(
+            raise ExecutorError(
                 f"there is no folder {folder} ({error.strerror}), where the driver runs: share it with all nodes, or "
                 "run from a folder that every node has and keep checkpoints in a store (`checkpoints:` with a URL)"
             ) from error
@@ -188,7 +188,7 @@ class Slot(Trainable):
         except PluginError as error:
             self._say({"broken": str(error)})
             self._pool_is_over()
-        except HpoError as error:
+        except ExecutorError as error:
             self._say({"failed": str(error)})
             self._pool_is_over()
             self._fail(str(error))

@@ -125,7 +125,7 @@ def kept(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kep
     write_distribution(folder, "hpo-ray-objectives", MORE)
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_distributions(monkeypatch, folder)
-        executor = Kept(workers=2, address=cluster, memory=300_000_000)
+        executor = Kept(workers=2, resources={"cpu": 0.5}, address=cluster, memory=300_000_000)
         executor.open()
     yield executor
     executor.close()
@@ -230,7 +230,10 @@ def test_where_no_line_can_be_laid_everything_goes_through_ray(
     )
     study = ScriptedStudy(trials)
     study.again = lambda trial, outcome: again_after(study, Ending.LOST, trial, outcome)
-    RayExecutor(workers=2, address=cluster, startup_timeout=60).run(study, Switch())
+    executor = RayExecutor(
+        workers="auto", resources={"bench": 1}, address=cluster, startup_timeout=60
+    )
+    executor.run(study, Switch())
     assert study.endings == [Ending.COMPLETED] * 5
     assert [study.attempts[number, 1].ending for number in range(3)] == [Ending.LOST] * 3
     assert [report.metrics["score"] for report in study.reports[4]] == [1, 3, 6, 10]
