@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hpo_core import addresses
+from hpo_core.errors import disk_is_full
 from hpo_core.faults import point
 from hpo_core.remote import Place
 from hpo_core.trial import Checkpoint
@@ -51,8 +52,10 @@ def saving(parent: Path, step: int, saved: Callable[[Checkpoint], None]) -> Iter
         _remove(final)  # of the same attempt, which is saving this step again
         partial.rename(final)
         _sync(parent)
-    except BaseException:
+    except BaseException as error:
         _remove(partial)
+        if disk_is_full(error) and error.filename is None:
+            error.filename = str(parent)  # a write says nothing of where it was
         raise
     point("checkpoint.saved")
     saved(Checkpoint(step, str(final), digest))

@@ -68,8 +68,8 @@ class Run(Protocol):
 
         When the context ends the files are hashed and synced and the folder gets its final name, or is sent to the
         study's store: it is there whole or not at all. `model.safetensors` is what is registered as a model version.
-        Raises ValueError when the step was reported already, and OSError, say when the disk is full or the store is
-        away: let it pass, the study is then paused.
+        Raises ValueError when the step was reported already or a file is called `manifest.json`, which is hpo's own,
+        and OSError, say when the disk is full or the store is away: let it pass, the study is then paused.
         """
         ...
 

@@ -7,6 +7,7 @@ continue from, seeds, catching whatever the objective raises, refusing to go on 
 from __future__ import annotations
 
 import contextlib
+import errno
 import operator
 import os
 import re
@@ -39,6 +40,9 @@ _NO_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 """What errors of no special class say of memory."""
+
+_RUST_DISK_FULL = f"(os error {errno.ENOSPC})"
+"""What errors of libraries in Rust, such as safetensors', which are no OSErrors, say of a full disk."""
 
 _UNPAIRED = re.compile("[\ud800-\udfff]")
 
@@ -197,8 +201,8 @@ def _outcome(trial: Trial, error: BaseException) -> Outcome:
     trace = references.conceal(traceback.format_exc(), told)
     if isinstance(error, UnavailableError):
         return Outcome(Ending.INTERRUPTED, said, trace)
-    if disk_is_full(error):
-        where = getattr(error, "filename", None) or trial.directory
+    if disk_is_full(error) or _RUST_DISK_FULL in said:
+        where = references.conceal(str(getattr(error, "filename", None) or trial.directory), told)
         return Outcome(Ending.INTERRUPTED, f"no space left on the disk of {where}", trace)
     reason = f"{type(error).__name__}: {said}"[:500].rstrip(": ")
     if _out_of_memory(error):
