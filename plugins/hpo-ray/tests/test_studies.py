@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 from driving import decisions, frozen, on_disk, results
+from object_store import Bucket
+from stored import stored
 
 from hpo_core import plugins, runner
 from hpo_core.spec import StudySpec, check
@@ -76,6 +78,19 @@ def test_the_same_trials_values_and_promotions_as_processes(
     assert decisions(there) == decisions(here)
     states = [trial.state.name for trial in frozen(here)]
     assert states.count("COMPLETE") >= 1 and states.count("PRUNED") >= 1
+
+
+def test_trials_resume_from_a_store_that_every_node_reaches(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: Bucket
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = run(study(tmp_path / "here", "{name: processes, workers: 1}"))
+    text = study(tmp_path / "there", f"{{name: ray, workers: 1, address: {cluster}}}")
+    there = run(f"{text}checkpoints: {bucket.url}\n".replace("directory: runs", "directory: more"))
+    assert results(there) == results(here)
+    assert any(event.data.get("origin") == "resumed" for event in stored(there))
+    assert {key.split("/")[-1] for key in bucket.keys()} >= {"manifest.json"}
+    assert not [path for path in (tmp_path / "more").rglob("step-*")]
 
 
 def test_clones_begin_with_their_parents_checkpoints(
