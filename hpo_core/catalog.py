@@ -107,4 +107,8 @@ class Catalog:
 
 def noun(kind: str) -> str:
     """A kind in the singular, for people: `lr_schedulers` -> `LR scheduler`."""
-    return kind.removesuffix("s").replace("lr_", "LR ").replace("_", " ")
+    return (
+        kind.removesuffix("es" if kind.endswith("sses") else "s")
+        .replace("lr_", "LR ")
+        .replace("_", " ")
+    )

@@ -25,7 +25,11 @@ from hpo_core.space import (
     Int,
     is_distribution,
     parse,
+    written,
 )
+
+SEARCH = "search"
+"""`search: true` beside a component's name: search its options over the ranges that its plugin suggests."""
 
 _JSON_SCALARS = (type(None), bool, int, float, str)
 
@@ -62,12 +66,14 @@ class Checker:
         entry = self._entry(kind, tree["name"], name_path)
         if entry is None:
             return None
-        given = {key: value for key, value in tree.items() if key != "name"}
+        given: Mapping[str, Any] = {key: value for key, value in tree.items() if key != "name"}
         try:
             factory = entry.factory
         except PluginError as error:
             return self.blame(name_path, str(error), plugin=True)
         subject = f"the {noun(kind)} '{entry.name}'"
+        if SEARCH in given:
+            given = self._suggested(factory, subject, given, path, searchable)
         return {"name": tree["name"]} | self.options(factory, subject, given, path, searchable)
 
     def _listed(self, kind: str, tree: Any) -> str | None:
@@ -96,6 +102,38 @@ class Checker:
             dotted = ".".join(str(part) for part in place)
             self.problems.append((place, replace(problem, path=dotted)))
         return checked
+
+    def _suggested(
+        self,
+        factory: Callable[..., Any],
+        subject: str,
+        given: Mapping[str, Any],
+        path: Path,
+        searchable: bool,
+    ) -> Mapping[str, Any]:
+        """`given` with the ranges that the factory suggests in place of `search: true`; what is given itself stays.
+
+        A factory with an option of that name keeps it.
+        """
+        try:
+            options = options_of(factory)
+        except (TypeError, ValueError, NameError):
+            return given  # `options` says so
+        if SEARCH in options:
+            return given
+        wanted = given[SEARCH]
+        given = {key: value for key, value in given.items() if key != SEARCH}
+        ranges = {o.name: written(o.range) for o in options.values() if o.range is not None}
+        here = (*path, SEARCH)
+        if not isinstance(wanted, bool):
+            self.blame(here, f"{SEARCH} is true or false, got {_show(wanted)}")
+        elif wanted and not searchable:
+            self.blame(here, "only options of the objective can be searched")
+        elif wanted and not ranges:
+            self.blame(here, f"{subject} suggests no range to search")
+        elif wanted:
+            return ranges | given
+        return given
 
     def options(
         self,

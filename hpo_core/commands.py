@@ -1,23 +1,36 @@
-"""What a plugin's command may use of the engine: a study file, read and checked, and whom it needs.
+"""What a plugin's command may use of the engine: a study file, read and checked, and the components on offer.
 
 A command (`register_commands`) is a function or a group as typer takes them; this module is for those that do something
-with a study file. Imported in a command's body, for the help needs none of it.
+with a study file or a component. Imported in a command's body, for the help needs none of it.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo_core import plugins, references, spec
-from hpo_core.catalog import Catalog, Entry
-from hpo_core.errors import UsageError
+from hpo_core import options, plugins, references, spec, yaml_source
+from hpo_core.catalog import Catalog, Entry, noun
+from hpo_core.checking import Checker
+from hpo_core.errors import PluginError, StudyFileError, UsageError
+from hpo_core.options import Component
+from hpo_core.space import flow, written
 from hpo_core.storage.database import display
 
-__all__ = ["CheckedStudy", "UsageError", "display", "read_study"]
+__all__ = [
+    "CheckedStudy",
+    "OfferedComponent",
+    "UsageError",
+    "display",
+    "flow",
+    "offered",
+    "read_component",
+    "read_study",
+]
 
 _CORE = "hpo-core"
 
@@ -62,6 +75,66 @@ def read_study(
     versions = {name: importlib.metadata.version(name) for name in sorted({_CORE, *catalog.used})}
     environment = references.names(source.data)
     return CheckedStudy(path, study.study, source.data, understood, environment, versions)
+
+
+@dataclass(frozen=True)
+class OfferedComponent:
+    """A component that study files may name. `names` are all that its factory goes by, sorted.
+
+    `description` is the factory's docstring. `defaults` are its options' defaults and `ranges` the distributions that
+    its plugin suggests to search, as study files write them; an option that is required has no default.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    plugin: str
+    description: str
+    defaults: Mapping[str, Any]
+    ranges: Mapping[str, Any]
+
+
+def offered(kind: str) -> list[OfferedComponent]:
+    """The components of a kind, sorted by name; those that cannot be imported or declare no options are left out."""
+    loaded, _ = plugins.load()
+    groups: dict[int, list[Entry]] = {}
+    for entry in loaded.entries(kind):
+        try:
+            options.options_of(entry.factory)
+        except (PluginError, TypeError, ValueError, NameError):
+            continue  # `hpo plugins show` says why
+        groups.setdefault(id(entry.factory), []).append(entry)
+    return [_offered(entries) for entries in groups.values()]
+
+
+def _offered(entries: list[Entry]) -> OfferedComponent:
+    first = entries[0]
+    known = options.options_of(first.factory).values()
+    return OfferedComponent(
+        first.kind,
+        tuple(entry.name for entry in entries),
+        first.plugin,
+        inspect.getdoc(first.factory) or "",
+        {option.name: option.default for option in known if not option.required},
+        {option.name: written(option.range) for option in known if option.range is not None},
+    )
+
+
+def read_component(kind: str, name: str, overrides: Iterable[str] = ()) -> Component:
+    """The component of that name, with `option=value` overrides applied, to be built.
+
+    Raises StudyFileError with every problem at once, and UsageError for an override that is none.
+    """
+    title = noun(kind)
+    source = yaml_source.parse("{}", title)
+    for override in overrides:
+        source = yaml_source.apply_override(source, override)
+    loaded, _ = plugins.load()
+    checker = Checker(loaded)
+    tree = checker.component(kind, {"name": name, **source.data}, (), searchable=False)
+    if checker.problems:
+        located = (source.locate(path, problem) for path, problem in checker.problems)
+        raise StudyFileError(title, located)
+    return options.bind(loaded, kind, tree)
 
 
 class _Noting(Catalog):

@@ -10,23 +10,38 @@ objectives          `(run: Run)` -> None, a number, or metrics by name: it *is* 
 models              `(shape: InputShape)` -> `torch.nn.Module` of `shape.classes` outputs
 datasets            `(seed: int)` -> `Dataset`
 optimizers          `(params)`, an iterable of parameters or of groups -> `torch.optim.Optimizer`
-lr_schedulers       `(optimizer, total_steps: int)` -> `torch.optim.lr_scheduler.LRScheduler`
+losses              `(labels: Labels)` -> `torch.nn.Module`, see below
+lr_schedulers       `(optimizer, total: int)` -> `torch.optim.lr_scheduler.LRScheduler`; see below
 samplers            `(context: hpo_core.sampling.SamplerContext)` -> `optuna.samplers.BaseSampler`
 trial_schedulers    `(context: hpo_core.scheduling.SchedulerContext)` -> `hpo_core.scheduling.TrialScheduler`
 executors           `()` -> `Executor`
 trackers            `(study: StudyInfo)` -> `Tracker`
 ==================  ===================================================================================
 
+An optimizer's `step` is given a closure that computes loss and gradients anew, and may call it several times. One
+that cannot do without has the attribute `needs_closure`: there is none where gradients are scaled (16 bits).
+
+A loss is called with logits (N, C) and targets, labels (N,) or probabilities (N, C), and returns a scalar: the mean of
+a term per image, so that the parts of a batch add up to it. Only in training mode may it change its buffers, which are
+kept in checkpoints. Where it has a method `set_epoch(epoch)`, that is called before each epoch (from 0), and where it
+has `after_step()`, that is called after each optimizer step.
+
 The keyword-only parameters of a factory are its options in a study file (see `hpo_core.options`).
 
 An objective's factory may carry an attribute `preload`, a tuple of the names of modules that are slow to import
 (`train.preload = ("lightning.pytorch", "torchvision")`). An executor with worker processes imports them once and forks
 its workers from there; so importing them must start no thread and not initialise CUDA.
+
+An LR scheduler is stepped after every optimizer step, `total` times in the whole run. Where its factory carries an
+attribute `interval` with the value "epoch", it is stepped after every validation instead, and `total` is the number of
+epochs; a `torch.optim.lr_scheduler.ReduceLROnPlateau` is then given the validation loss. An LR scheduler with an
+attribute `average_from`, a number of optimizer steps, asks for stochastic weight averaging: the mean of the weights
+after each step from that one on is what is validated and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +114,19 @@ class InputShape:
     height: int
     width: int
     classes: int
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a loss may know before the training: `classes`, and how many epochs there will be.
+
+    `count` gives the number of images of each class, in the training part and in no other. A loss that needs it calls
+    it; the objective may have to read the whole part for it.
+    """
+
+    classes: int
+    epochs: int
+    count: Callable[[], Sequence[int]]
 
 
 class Batches(Protocol):

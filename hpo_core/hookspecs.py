@@ -47,6 +47,11 @@ def register_optimizers(register: Register) -> None:
 
 
 @hookspec
+def register_losses(register: Register) -> None:
+    """Offer losses, built by an objective in a worker from what the training part's labels are like."""
+
+
+@hookspec
 def register_lr_schedulers(register: Register) -> None:
     """Offer LR schedulers, built from an optimizer and the number of optimizer steps of the full run."""
 
@@ -81,6 +86,7 @@ KINDS: tuple[str, ...] = (
     "models",
     "datasets",
     "optimizers",
+    "losses",
     "lr_schedulers",
     "samplers",
     "trial_schedulers",

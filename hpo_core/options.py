@@ -12,7 +12,9 @@ An option that is itself a component is annotated with its kind, and may have a 
 
     lr_scheduler: Annotated[Component, Kind("lr_schedulers")] = Component("constant")
 
-Any option may hold a distribution instead of a value (`hpo_core.space`).
+Any option may hold a distribution instead of a value (`hpo_core.space`). The one that is worth searching, if a plugin
+knows it, stands in the annotation too: `Annotated[float, Field(gt=0), Float(0.05, 0.7, log=True)]`; a study file takes
+all of a component's with `search: true`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from pydantic.fields import FieldInfo
 from hpo_core import references
 from hpo_core.catalog import Catalog, Entry, noun
 from hpo_core.errors import PluginError
+from hpo_core.space import Choice, Distribution, Float, Int
 
 Path = tuple[str | int, ...]
 MISSING: Any = inspect.Parameter.empty
@@ -55,12 +58,17 @@ class Component:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     _build: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    _factory: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     def build(self, *positional: Any) -> Any:
         """Call the component's factory with what its kind is called with, and with its options."""
         if self._build is None:
             raise TypeError(f"component '{self.name}' is not bound to a catalog: see options.bind")
         return self._build(*positional)
+
+    def trait(self, name: str, default: Any) -> Any:
+        """What the factory says about itself in an attribute, such as an LR scheduler's `interval`; or `default`."""
+        return getattr(self._factory, name, default)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class Option:
     kind: str | None  # the kind of component it takes, if it takes one
     description: str
     searchable: bool = False
+    range: Distribution | None = None  # what the plugin suggests to search
 
     @property
     def required(self) -> bool:
@@ -156,14 +165,18 @@ def _annotated(factory: Callable[..., Any]) -> Any:
 
 
 def _option(parameter: inspect.Parameter, annotation: Any) -> Option:
-    kind, description = None, ""
+    kind, description, range_ = None, "", None
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, Kind):
             kind = extra.name
         elif isinstance(extra, FieldInfo) and extra.description:
             description = extra.description
+        elif isinstance(extra, Float | Int | Choice):
+            range_ = extra
     searchable = SEARCHABLE in getattr(annotation, "__metadata__", ())
-    return Option(parameter.name, annotation, parameter.default, kind, description, searchable)
+    return Option(
+        parameter.name, annotation, parameter.default, kind, description, searchable, range_
+    )
 
 
 def _bare(annotation: Any) -> Any:
@@ -183,7 +196,7 @@ def bind(catalog: Catalog, kind: str, tree: Mapping[str, Any]) -> Component:
         values = keywords(catalog, entry, given)
         return entry.factory(*positional, **values)
 
-    return Component(tree["name"], given, build)
+    return Component(tree["name"], given, build, entry.factory)
 
 
 def keywords(catalog: Catalog, entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo_core.catalog import Catalog, Entry, noun
-from hpo_core.checking import list_option
+from hpo_core.checking import SEARCH, list_option
 from hpo_core.errors import PluginError
 from hpo_core.options import Component, Option, options_of
 from hpo_core.searched_schema import choice, searched, searched_inside
 from hpo_core.spec import study_file
 
 Schema = dict[str, Any]
+
+_SEARCH: Schema = {
+    "type": "boolean",
+    "description": "Search the options that are not given over the ranges that the plugin suggests.",
+}
 
 
 def study_schema(catalog: Catalog) -> Schema:
@@ -44,6 +49,7 @@ class _Definitions:
 
     catalog: Catalog
     schemas: dict[str, Schema] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=dict)  # searched values: JSON -> name
 
     def options(self, factory: Callable[..., Any], prefix: str, searchable: bool) -> Schema:
         """An object with the options of one factory."""
@@ -80,7 +86,16 @@ class _Definitions:
         schema = option.adapter.json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
         for model, inner in schema.pop("$defs", {}).items():
             self.schemas[f"{prefix}.{model}"] = searched_inside(inner) if searchable else inner
-        return searched(schema) if searchable else schema
+        return self._shared(searched(schema)) if searchable else schema
+
+    def _shared(self, schema: Schema) -> Schema:
+        """A reference to what hundreds of options have in common (`lr`, with each way to search it), said once."""
+        said: Schema = {key: schema.pop(key) for key in ("description", "default") if key in schema}
+        name = self.shared.setdefault(
+            json.dumps(schema, sort_keys=True), f"searched.value.{len(self.shared)}"
+        )
+        self.schemas[name] = schema
+        return {"$ref": f"#/$defs/{name}", **said}
 
     def _component(self, kind: str, searchable: bool) -> Schema:
         """A reference to the schema of a kind's components."""
@@ -105,6 +120,8 @@ class _Definitions:
                 continue  # its options are not declared: `hpo plugins show` says so
             if not schema["required"]:
                 bare += names
+            if searchable and any(option.range for option in options_of(factory).values()):
+                schema["properties"].setdefault(SEARCH, _SEARCH)
             schema["properties"] = {"name": {"enum": names}, **schema["properties"]}
             schema["required"] = ["name", *schema["required"]]
             if summary := _summary(factory):

@@ -129,6 +129,28 @@ def _grid_ends(low: float, high: float, step: float | None) -> tuple[float, floa
     return float(low), float(last - rest)
 
 
+def written(distribution: Distribution) -> dict[str, Any]:
+    """A distribution as a study file writes it: what `parse` reads."""
+    if isinstance(distribution, Choice):
+        return {"choice": list(distribution.alternatives)}
+    kind, default_step = ("int", 1) if isinstance(distribution, Int) else ("float", None)
+    tree: dict[str, Any] = {kind: [distribution.low, distribution.high]}
+    if distribution.log:
+        tree["log"] = True
+    if distribution.step != default_step:
+        tree["step"] = distribution.step
+    return tree
+
+
+def flow(tree: Any) -> str:
+    """A tree of options on one line, as a study file may write it: `{float: [0.1, 0.6]}`."""
+    if isinstance(tree, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in tree.items()) + "}"
+    if isinstance(tree, list | tuple):
+        return "[" + ", ".join(map(flow, tree)) + "]"
+    return json.dumps(tree)
+
+
 class DistributionError(ValueError):
     """A distribution that makes no sense; `path` leads from its mapping to the part to blame."""
 

@@ -61,8 +61,9 @@ def test_a_name_taken_twice_is_an_error_that_names_both_until_written_in_full() 
 
 
 def test_nouns_read_as_people_say_them() -> None:
-    assert [noun(kind) for kind in ("models", "lr_schedulers", "trial_schedulers")] == [
+    assert [noun(kind) for kind in ("models", "losses", "lr_schedulers", "trial_schedulers")] == [
         "model",
+        "loss",
         "LR scheduler",
         "trial scheduler",
     ]

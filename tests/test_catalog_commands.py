@@ -103,6 +103,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "required": True,
         "default": None,
         "description": "Channels of the first layer.",
+        "search": None,
     }
 
 
@@ -145,6 +146,8 @@ def test_list_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
         ("lr-scheduler", "lr_schedulers"),
         ("LR_SCHEDULERS", "lr_schedulers"),
         ("sampler", "samplers"),
+        ("loss", "losses"),
+        ("losses", "losses"),
         ("trial-schedulers", "trial_schedulers"),
     ],
 )

@@ -81,8 +81,8 @@ def test_commands_run(folder: Path, command: str) -> None:
 
 
 def test_commands_are_those_that_there_are() -> None:
-    named = set(re.findall(r"^\| `hpo ([a-z]+)", README, re.MULTILINE))
-    named |= set(re.findall(r"`hpo ([a-z]+)[ `]", README.split("## Commands")[1].split("##")[0]))
+    named = set(re.findall(r"^\| `hpo ([a-z-]+)", README, re.MULTILINE))
+    named |= set(re.findall(r"`hpo ([a-z-]+)[ `]", README.split("## Commands")[1].split("##")[0]))
     catalog, _ = plugins.load()
     assert named == {*COMMANDS, *catalog.names("commands")}
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import Field
 from toys import toy_catalog
 
 from hpo_core import plugins
-from hpo_core.catalog import Catalog
+from hpo_core.catalog import Catalog, Entry
 from hpo_core.errors import StudyFileError
 from hpo_core.schema import study_schema
 from hpo_core.searched_schema import searched
@@ -136,7 +137,28 @@ def test_descriptions_defaults_and_bounds_are_those_of_the_signature(
     lr = sgd["properties"]["lr"]
     assert sgd["description"] == "Stochastic gradient descent."
     assert (lr["description"], lr["default"]) == ("Step size.", 0.1)
-    assert lr["anyOf"][0] == {"type": "number", "exclusiveMinimum": 0, "maximum": 100}
+    value = schema["$defs"][lr["$ref"].removeprefix("#/$defs/")]
+    assert value["anyOf"][0] == {"type": "number", "exclusiveMinimum": 0, "maximum": 100}
+
+
+def test_options_that_take_the_same_share_one_object() -> None:
+    """Hundreds of optimizers have such an `lr`: what each way to search it looks like is said once."""
+
+    def slow(
+        params: Any,
+        *,
+        lr: Annotated[float, Field(gt=0, le=100, description="Slower.")] = 0.01,
+    ) -> None: ...
+
+    catalog = toy_catalog()
+    catalog.add(Entry("optimizers", "slow", slow, "tests", "tests"))
+    rates = {
+        part["properties"]["name"]["enum"][0]: part["properties"]["lr"]
+        for part in study_schema(catalog)["$defs"]["searched.optimizers"]["anyOf"]
+        if "lr" in part.get("properties", {})
+    }
+    assert rates["slow"]["$ref"] == rates["sgd"]["$ref"]
+    assert (rates["slow"]["description"], rates["slow"]["default"]) == ("Slower.", 0.01)
 
 
 def test_a_kind_that_nobody_offers_allows_nothing() -> None:

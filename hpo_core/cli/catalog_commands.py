@@ -93,10 +93,11 @@ def list_kind(
 
 def kind_called(word: str) -> str:
     """The kind that a word means: singular or plural, with dashes or underscores. Raises UsageError."""
-    plural = word.lower().replace("-", "_").removesuffix("s") + "s"
-    if plural in KINDS:
-        return plural
-    hint = nearest(plural, KINDS)
+    name = word.lower().replace("-", "_")
+    for kind in KINDS:
+        if name in (kind, noun(kind).lower().replace(" ", "_")):
+            return kind
+    hint = nearest(name, KINDS)
     guess = f" - did you mean '{hint}'?" if hint else ""
     raise UsageError(f"there is no kind '{word}': {', '.join(KINDS)}{guess}")
 

@@ -14,6 +14,7 @@ from hpo_core.catalog import noun
 from hpo_core.cli.tables import aligned, terminal_width
 from hpo_core.cli.wording import clean
 from hpo_core.options import Component, Option, options_of
+from hpo_core.space import flow, written
 
 _BOUNDS = (
     ("minimum", ">= {}"),
@@ -39,6 +40,7 @@ class DescribedOption:
     required: bool
     default: Any
     description: str
+    search: Any = None  # the distribution that the plugin suggests, as a study file writes it
 
 
 def described_options(factory: Callable[..., Any]) -> list[DescribedOption]:
@@ -51,17 +53,22 @@ def option_rows(options: list[DescribedOption]) -> Iterator[str]:
     if not options:
         yield "  no options"
         return
-    rows = [("  option", "type", "bounds", "default", "description")]
+    rows: list[tuple[str, ...]] = [
+        ("  option", "type", "bounds", "default", "to search", "description")
+    ]
     rows += [
         (
             f"  {option.name}",
             option.type,
             option.bounds,
             "required" if option.required else json.dumps(option.default),
+            flow(option.search) if option.search else "",
             clean(option.description),
         )
         for option in options
     ]
+    if not any(option.search for option in options):
+        rows = [(*row[:4], row[5]) for row in rows]
     yield from aligned(rows, terminal_width())
 
 
@@ -87,6 +94,7 @@ def _described(option: Option) -> DescribedOption:
         option.required,
         default,
         option.description,
+        None if option.range is None else written(option.range),
     )
 
 

@@ -24,7 +24,7 @@ import pytest
 from hpo_core import options, plugins
 from hpo_core.catalog import Catalog
 from hpo_core.checking import Checker
-from hpo_core.contracts import Dataset, InputShape, Part
+from hpo_core.contracts import Dataset, InputShape, Labels, Part
 from hpo_core.execution import execute
 from hpo_core.scheduling import CONTINUE, Decision
 from hpo_core.trial import Checkpoint, Ending, Goal, Outcome, Report, Trial
@@ -126,20 +126,125 @@ def assert_storable(state: Any, place: str) -> None:
 
 def _descend(optimizer: Any, point: Any, steps: int) -> None:
     """Steps on a parabola."""
-    for _ in range(steps):
+
+    def closure() -> Any:
         optimizer.zero_grad()
-        point.square().sum().backward()
-        optimizer.step()
+        loss = point.square().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(steps):
+        assert optimizer.step(closure) is not None  # what it made smaller
+
+
+class LossContract(ComponentContract):
+    """A loss is a mean over images, takes labels and probabilities, and is kept by its state.
+
+    Set `additive` to False for one with a term of the whole batch.
+    """
+
+    kind = "losses"
+    additive: ClassVar[bool] = True
+    counts: ClassVar[tuple[int, ...]] = (90, 9, 1)
+
+    def build_for(self, counts: tuple[int, ...], epochs: int = 10) -> Any:
+        """The loss for so many training images of each class, in training mode."""
+        return self.build(Labels(len(counts), epochs, lambda: counts)).train()
+
+    def test_leads_to_the_right_class(self) -> None:
+        """Steps down its gradient end with each image in its class."""
+        import torch
+
+        loss, targets = self.build_for((2, 1, 1)), torch.tensor([0, 1, 2, 0])
+        logits: Any = torch.nn.Parameter(torch.zeros(4, 3))
+        optimizer = torch.optim.SGD([logits], lr=1.0)
+        for _ in range(50):
+            optimizer.zero_grad()
+            value = loss(logits, targets)
+            assert value.shape == () and torch.isfinite(value)
+            value.backward()
+            optimizer.step()
+            _after_step(loss)
+        assert logits.argmax(1).equal(targets)
+
+    def test_labels_are_probabilities_too(self) -> None:
+        """A label is the same target as a one-hot vector, and a mixture lies between."""
+        import torch
+
+        loss, targets = self.build_for(self.counts).eval(), torch.tensor([0, 2, 1])
+        logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.2, 0.1], [0.0, 3.0, 0.0]])
+        sharp = torch.nn.functional.one_hot(targets, 3).float()
+        torch.testing.assert_close(loss(logits, targets), loss(logits, sharp))
+        assert torch.isfinite(loss(logits, 0.5 * sharp + 0.5 * sharp.flip(0)))
+
+    def test_parts_add_up(self) -> None:
+        """The losses of parts, weighted by their images, are that of the whole."""
+        import torch
+
+        loss = self.build_for(self.counts).eval()
+        logits, targets = _logits(12), torch.arange(12) % 3
+        whole = loss(logits, targets)
+        parts = 5 / 12 * loss(logits[:5], targets[:5]) + 7 / 12 * loss(logits[5:], targets[5:])
+        if self.additive:
+            torch.testing.assert_close(parts, whole)
+        else:
+            assert torch.isfinite(parts - whole)
+
+    def test_is_finite_at_the_extremes(self) -> None:
+        """So are its gradients, for logits far out and in 16 bits, and for a class without an image."""
+        import torch
+
+        for dtype in (torch.float32, torch.bfloat16):
+            extreme = torch.tensor([[100.0, -100.0, 0.0], [-100.0, 100.0, 0.0], [0.0, 0.0, 0.0]])
+            logits: Any = extreme.to(dtype).requires_grad_()
+            loss = self.build_for((5, 2, 0))
+            value = loss(logits, torch.tensor([0, 0, 2]))
+            value.backward()
+            assert value.dtype == torch.float32 and torch.isfinite(value)
+            assert torch.isfinite(logits.grad).all()
+
+    def test_continues_from_its_state(self) -> None:
+        """Built again and given the state, it says the same from then on; in evaluation nothing changes."""
+        import torch
+
+        loss, other = self.build_for(self.counts), self.build_for(self.counts)
+        for seed in range(4):
+            loss(_logits(12, seed), torch.arange(12) % 3)
+            _after_step(loss)
+        state = copy.deepcopy(loss.state_dict())
+        assert_storable(dict(state), "state")
+        other.load_state_dict(state)
+        for each in (loss, other):
+            if hasattr(each, "set_epoch"):
+                each.set_epoch(9)
+        logits, targets = _logits(12, 9), torch.arange(12) % 3
+        assert torch.equal(loss(logits, targets), other(logits, targets))
+        before = copy.deepcopy(other.eval().state_dict())
+        other(logits, targets)
+        assert all(torch.equal(before[name], value) for name, value in other.state_dict().items())
+
+
+def _logits(count: int, seed: int = 0) -> Any:
+    import torch
+
+    return torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def _after_step(loss: Any) -> None:
+    if hasattr(loss, "after_step"):
+        loss.after_step()
 
 
 class LrSchedulerContract(ComponentContract):
     """An LR scheduler takes exactly the steps of the run, whatever their number, and does what its name promises.
 
-    Set `moves` to False for one whose learning rate is meant to stay.
+    Set `moves` to False for one whose learning rate is meant to stay, and `moves_from` to the least number of steps of
+    a run in which it moves, if that is not 1. One that waits for the validation loss is given one that never falls.
     """
 
     kind = "lr_schedulers"
     moves: ClassVar[bool] = True
+    moves_from: ClassVar[int] = 1
 
     def rates(self, total_steps: int, *bases: float) -> list[list[float]]:
         """The learning rates of each group before the first and after every step."""
@@ -150,8 +255,7 @@ class LrSchedulerContract(ComponentContract):
         assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
         rates = [[group["lr"] for group in optimizer.param_groups]]
         for _ in range(total_steps):
-            optimizer.step()
-            scheduler.step()
+            _advance(optimizer, scheduler, 1)
             rates.append([group["lr"] for group in optimizer.param_groups])
         return rates
 
@@ -160,7 +264,7 @@ class LrSchedulerContract(ComponentContract):
         """From one step up, each rate is a number between 0 and the optimizer's own rate."""
         rates = [rate for [rate] in self.rates(total_steps, 0.1)]
         assert all(math.isfinite(rate) and 0 <= rate <= 0.1 + 1e-9 for rate in rates)
-        assert (len(set(rates)) > 1) is self.moves
+        assert (len(set(rates)) > 1) is (self.moves and total_steps >= self.moves_from)
 
     def test_groups_keep_their_ratio(self) -> None:
         """A group with a tenth of the rate has a tenth of it all along."""
@@ -175,7 +279,8 @@ class LrSchedulerContract(ComponentContract):
         _advance(optimizer, scheduler, done)
         resumed = self.build(resumed_optimizer, 20)
         resumed_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-        resumed.load_state_dict(json.loads(json.dumps(scheduler.state_dict(), allow_nan=False)))
+        # a loss that was never measured is infinite, which Python's JSON has and a strict one has not
+        resumed.load_state_dict(json.loads(json.dumps(scheduler.state_dict())))
         for _ in range(done, 20):
             assert _groups(resumed_optimizer) == _groups(optimizer)
             _advance(optimizer, scheduler, 1)
@@ -184,9 +289,12 @@ class LrSchedulerContract(ComponentContract):
 
 
 def _advance(optimizer: Any, scheduler: Any, steps: int) -> None:
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    judged = [1.0] if isinstance(scheduler, ReduceLROnPlateau) else []
     for _ in range(steps):
         optimizer.step()
-        scheduler.step()
+        scheduler.step(*judged)
 
 
 def _groups(optimizer: Any) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Optimizers: from the parameters of a model (or groups of them) to a `torch.optim.Optimizer`.
 
 Thin on purpose: torch implements them, and what stands here is which of their arguments a study may set, with bounds
-that catch a slip of the pen and defaults that suit image classification.
+that catch a slip of the pen and defaults that suit image classification. The many others are in
+`hpo_torch.named_optimizers` and `hpo_torch.sharpness`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from hpo_core import Float
+
 Lr = Annotated[float, Field(gt=0, le=100, description="Learning rate before the LR scheduler.")]
-Decay = Annotated[float, Field(ge=0, le=10, description="Weight decay.")]
+Decay = Annotated[
+    float, Field(ge=0, le=10, description="Weight decay."), Float(1e-6, 1e-1, log=True)
+]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 def sgd(
     params: Any,
     *,
-    lr: Lr = 0.1,
+    lr: Annotated[Lr, Float(1e-3, 1.0, log=True)] = 0.1,
     momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum; 0 is plain SGD.")] = 0.9,
     weight_decay: Decay = 0.0,
     nesterov: Annotated[
@@ -37,7 +42,7 @@ def sgd(
 def adamw(
     params: Any,
     *,
-    lr: Lr = 1e-3,
+    lr: Annotated[Lr, Float(1e-5, 1e-2, log=True)] = 1e-3,
     weight_decay: Decay = 1e-2,
     betas: Annotated[
         tuple[Beta, Beta],

@@ -1,4 +1,7 @@
-"""The exponential moving average of a network's weights, as a part of the module that trains it.
+"""An average of a network's weights over the steps of its training, as a part of the module that trains it.
+
+Either exponential, over all steps, or the plain mean that stochastic weight averaging takes over the last ones
+(Izmailov et al. 2018); the arithmetic is that of `torch.optim.swa_utils`.
 
 A part of the module, and not a Lightning callback: it then moves between devices and into checkpoints with the module,
 and validation uses it without swapping any weights. (Lightning's WeightAveraging stays on the CPU if it is set up
@@ -11,19 +14,24 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 
 class Averaged(nn.Module):
     """A copy of `network` whose weights and buffers follow its own: e <- d e + (1 - d) w with d = `decay`.
 
-    Buffers that are not floats (batch normalization's counters) are copied.
+    Without a decay it is the mean of the `count` networks it has seen, the first one included: e <- e + (w - e) /
+    (count + 1). Buffers that are not floats (batch normalization's counters) are copied; its running statistics are
+    averaged as the weights are, which takes no further pass over the data.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float | None, count: int = 1) -> None:
         super().__init__()
+        self.count = count
         self.network = copy.deepcopy(network).requires_grad_(False)
-        self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._average = (
+            get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        )
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
@@ -37,7 +45,8 @@ class Averaged(nn.Module):
             else:
                 own.copy_(other)
         for owns, others in groups.values():
-            self._average(owns, others, 0)
+            self._average(owns, others, self.count)
+        self.count += 1
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

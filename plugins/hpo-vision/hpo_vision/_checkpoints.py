@@ -32,12 +32,9 @@ NEEDED = ("trial", "optimizer", "state_dict", "loops", "optimizer_states", "lr_s
 class FolderIO(CheckpointIO):
     """Writes and reads checkpoints as folders; plugged into Lightning's Trainer.
 
-    `prefix` is what the names of the validated network begin with in the module's state: `network.`, or that of its
-    average.
+    A checkpoint's `validated` is what the names of the validated network begin with in the module's state: `network.`,
+    or that of its average.
     """
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -46,7 +43,7 @@ class FolderIO(CheckpointIO):
 
         `storage_options` is text by name, which the file of weights carries as its metadata.
         """
-        folder, prefix = Path(path), self._prefix
+        folder, prefix = Path(path), checkpoint["validated"]
         modules = checkpoint["state_dict"]
         weights = {
             name.removeprefix(prefix): tensor.contiguous()
@@ -76,6 +73,7 @@ class FolderIO(CheckpointIO):
         missing = [name for name in NEEDED if name not in checkpoint]
         if missing:
             raise ValueError(f"{folder / STRUCTURE} has no {', '.join(missing)}")
+        checkpoint["validated"] = prefix
         named = {prefix + name: tensor for name, tensor in weights.items()}
         checkpoint["state_dict"] = {**named, **checkpoint["state_dict"]}
         return checkpoint

@@ -8,6 +8,7 @@ wanted is one number per epoch and metric.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,10 +16,13 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy
 
 from hpo_core import Component
 from hpo_vision._averaging import Averaged
+from hpo_vision._groups import Grouping
 from hpo_vision._inheritance import (
     AVERAGE,
     NETWORK,
@@ -26,7 +30,9 @@ from hpo_vision._inheritance import (
     check_model,
     inherit,
     optimizer_class,
+    with_own_loss,
 )
+from hpo_vision._passes import unrecorded
 from hpo_vision._slices import Batch, Slices
 
 
@@ -56,7 +62,8 @@ class Classifier(LightningModule):
 
     The components `optimizer` and `lr_scheduler` are built when Lightning asks for them, after the network is on its
     device; the LR scheduler is given the number of steps in the whole run, however much of it is done. With
-    `ema_decay` an average of the network follows it and is what is validated. `trial` is a trial's number: a checkpoint
+    `ema_decay` an average of the network follows it and is what is validated; so it is, from some step on, with an LR
+    scheduler that asks for it (`average_from`, see `hpo_core.contracts`). `trial` is a trial's number: a checkpoint
     carries it, and one of another trial is inherited from instead of continued. `halvings` is how often batches are cut
     in half.
     """
@@ -65,6 +72,7 @@ class Classifier(LightningModule):
         self,
         network: nn.Module,
         classes: int,
+        loss: nn.Module,
         optimizer: Component,
         lr_scheduler: Component,
         *,
@@ -73,20 +81,27 @@ class Classifier(LightningModule):
         channels_last: bool,
         ema_decay: float | None,
         trial: int,
+        grouping: Grouping,
         halvings: int = 0,
     ) -> None:
         super().__init__()
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.format)
         self.average = None if ema_decay is None else Averaged(self.network, ema_decay)
+        self._ema_decay = ema_decay
         self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
         self.val_accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
         self.last_lr = 0.0
+        self.loss: Any = loss  # a module, maybe with methods of `hpo_core.contracts`
+        self._passed = False  # this batch has been evaluated before
+        self._grouping = grouping
         self._components = optimizer, lr_scheduler
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._trial = trial
         self._slices = Slices(halvings, network)
         self._inherited: Inherited | None = None
+        self._each_epoch = lr_scheduler.trait("interval", "step") == "epoch"
+        self._average_from: int | None = None
 
     @property
     def validated(self) -> nn.Module:
@@ -101,16 +116,50 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Called by Lightning once; the LR scheduler is stepped after every optimizer step."""
         optimizer, lr_scheduler = self._components
-        built = optimizer.build(self.network.parameters())
-        scheduler = lr_scheduler.build(built, self._epochs * self._steps_per_epoch)
+        built: Optimizer = self._grouping.build(self.network, optimizer.build)
+        if getattr(built, "needs_closure", False) and self.trainer.precision == "16-mixed":
+            raise ValueError(
+                f"the optimizer '{optimizer.name}' evaluates a batch twice, which is not done with scaled gradients: "
+                "set precision to 'bf16-mixed' or '32-true'"
+            )
+        steps = 1 if self._each_epoch else self._steps_per_epoch
+        scheduler = lr_scheduler.build(built, self._epochs * steps)
+        self._average_from = getattr(scheduler, "average_from", None)
+        if self._average_from is not None and self._ema_decay is not None:
+            raise ValueError(
+                f"the LR scheduler '{lr_scheduler.name}' averages the weights itself: leave out ema_decay"
+            )
         if self._inherited is not None:
-            self._inherited.into_scheduler(scheduler, self._steps_per_epoch)
+            self._inherited.into_scheduler(scheduler, steps)
             self._inherited.into_optimizer(built)
-        return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        # what Lightning does once an epoch it does after the checkpoint: see `end_epoch`
+        return {
+            "optimizer": built,
+            "lr_scheduler": {
+                "scheduler": scheduler,
+                "interval": "step",
+                "reduce_on_plateau": False,
+            },
+        }
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Called by Lightning after every optimizer step."""
+        if not self._each_epoch:
+            scheduler.step()
+
+    def end_epoch(self, metrics: dict[str, float]) -> None:
+        """Called once an epoch when it has been validated, before its checkpoint is saved."""
+        if not self._each_epoch:
+            return
+        scheduler: Any = self.trainer.lr_scheduler_configs[0].scheduler
+        judges = isinstance(scheduler, ReduceLROnPlateau)
+        scheduler.step(*([metrics["val_loss"]] if judges else []))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Called by Lightning: say whose the checkpoint is."""
         checkpoint["trial"] = self._trial
+        checkpoint["validated"] = self.validated_prefix
+        checkpoint["averaged"] = 0 if self.average is None else self.average.count
         checkpoint["optimizer"] = optimizer_class(self.trainer.optimizers[0])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -119,13 +168,19 @@ class Classifier(LightningModule):
         check_model(checkpoint["state_dict"], self.state_dict(), f"the checkpoint of trial {donor}")
         if donor != self._trial:
             self._inherited = inherit(checkpoint, self.average is not None)
+            checkpoint["state_dict"] = with_own_loss(checkpoint["state_dict"], self.state_dict())
+        elif self._ema_decay is None and checkpoint["validated"] == AVERAGE:
+            self.average = Averaged(self.network, None, checkpoint["averaged"])
 
     def on_train_epoch_start(self) -> None:
         """Forget the epoch before."""
         self.train_loss = MeanLoss()
+        if hasattr(self.loss, "set_epoch"):
+            self.loss.set_epoch(self.current_epoch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Called by Lightning before each training step. Raises HpoError when there is nothing left to halve."""
+        self._passed = False
         if batch_idx == 0:
             self._slices.check(batch)
 
@@ -133,30 +188,45 @@ class Classifier(LightningModule):
         """The mean loss of a batch, to be differentiated; of the last part, where there are several.
 
         The parts before it have been differentiated then, outside of the precision's autocasting, as Lightning does it.
+        Called by the optimizer's step through a closure of Lightning's, which clips the gradients: once, or again at
+        other weights by an optimizer that is sharpness-aware.
         """
+        repeated, self._passed = self._passed, True
+        with unrecorded(self.network, self.loss) if repeated else nullcontext():
+            return self._gradients(batch, repeated)
+
+    def _gradients(self, batch: Batch, repeated: bool) -> Tensor:
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
         *parts, last = self._slices.of(batch)
         for part in parts:
-            loss = self._share(part, len(batch[1]))
+            loss = self._share(part, len(batch[1]), repeated)
             with torch.autocast(self.device.type, enabled=False):
                 self.trainer.strategy.backward(loss, None)
-        self.last_lr = optimizer.param_groups[0]["lr"]
-        return self._share(last, len(batch[1]))
+        self.last_lr = max(group["lr"] for group in optimizer.param_groups)
+        return self._share(last, len(batch[1]), repeated)
 
     def optimizer_zero_grad(self, *_: Any) -> None:
         """Called by Lightning between a step's last forward and backward pass, when it has gradients already."""
 
-    def _share(self, part: Batch, whole: int) -> Tensor:
+    def _share(self, part: Batch, whole: int, repeated: bool) -> Tensor:
         """What a part adds to the mean loss of a batch of `whole` images."""
-        loss, _, size = self._loss(self.network, part)
-        self.train_loss.add(loss.detach(), size)
+        logits, labels, size = self._logits(self.network, part), part[1], len(part[1])
+        loss: Tensor = self.loss(logits, labels)
+        if not repeated:
+            self.train_loss.add(loss.detach(), size)
         return loss if size == whole else loss * (size / whole)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Called after the optimizer's step."""
+        if hasattr(self.loss, "after_step"):
+            self.loss.after_step()
         if self.average is not None:
             self.average.follow(self.network)
+        elif self._average_from is not None:
+            step = self.current_epoch * self._steps_per_epoch + batch_idx
+            if step >= self._average_from:
+                self.average = Averaged(self.network, None)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""
@@ -166,9 +236,10 @@ class Classifier(LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a batch to the epoch's loss and accuracy."""
         for part in self._slices.of(batch):
-            loss, logits, size = self._loss(self.validated, part)
-            self.val_loss.add(loss, size)
-            self.val_accuracy.update(logits.float(), part[1])
+            logits, labels = self._logits(self.validated, part), part[1]
+            # cross-entropy whatever is trained with, so that trials with different losses can be compared
+            self.val_loss.add(cross_entropy(logits, labels), len(labels))
+            self.val_accuracy.update(logits.float(), labels)
 
     def epoch_metrics(self) -> dict[str, float]:
         """The metrics of the epoch that has just been validated."""
@@ -179,7 +250,6 @@ class Classifier(LightningModule):
             "lr": float(self.last_lr),
         }
 
-    def _loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, int]:
-        images, labels = batch
-        logits = network(images.contiguous(memory_format=self.format))
-        return cross_entropy(logits, labels), logits, len(labels)
+    def _logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        logits: Tensor = network(batch[0].contiguous(memory_format=self.format))
+        return logits

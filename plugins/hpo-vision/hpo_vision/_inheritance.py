@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-NETWORK, AVERAGE = "network.", "average.network."
+NETWORK, AVERAGE, LOSS = "network.", "average.network.", "loss."
 State = dict[str, Tensor]
 
 
@@ -42,10 +42,20 @@ class Inherited:
             )
             return
         groups = optimizer.state_dict()["param_groups"]
+        if _sizes(groups) != _sizes(self.state["param_groups"]):
+            logging.getLogger(__name__).warning(
+                "the parent's parameters are in other groups: the clone's optimizer begins without a state"
+            )
+            return
         optimizer.load_state_dict({"state": self.state["state"], "param_groups": groups})
 
     def into_scheduler(self, scheduler: LRScheduler, steps_per_epoch: int) -> None:
-        """Take an LR scheduler to where it would be if it had been the one from the start: step by step."""
+        """Take an LR scheduler to where it would be if it had been the one from the start: step by step.
+
+        One that drops on a plateau begins anew: it has not seen the losses.
+        """
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return
         with warnings.catch_warnings():
             # the optimizer has made these steps in another trial
             warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)`")
@@ -93,6 +103,17 @@ def _with_average(state: State, averaged: bool) -> State:
         own = {name: tensor for name, tensor in kept.items() if name.startswith(NETWORK)}
         kept |= {AVERAGE + name.removeprefix(NETWORK): tensor for name, tensor in own.items()}
     return kept
+
+
+def _sizes(groups: list[dict[str, Any]]) -> list[int]:
+    """How many parameters each group has: their states are told apart by their places in the groups."""
+    return [len(group["params"]) for group in groups]
+
+
+def with_own_loss(state: State, own: State) -> State:
+    """A parent's state with what the clone's own loss begins with: it may be another loss."""
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(LOSS)}
+    return kept | {name: tensor for name, tensor in own.items() if name.startswith(LOSS)}
 
 
 def _shown(shape: tuple[int, ...] | None) -> str:

@@ -24,6 +24,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from hpo_core import Batches, Component, Dataset, Run
 from hpo_vision._checkpoints import FolderIO
 from hpo_vision._classifier import Classifier
+from hpo_vision._groups import Grouping
+from hpo_vision._labels import labels_of
 from hpo_vision._trainer import make_trainer, repeatable, train
 from hpo_vision.classification import Device, Precision
 
@@ -41,6 +43,7 @@ class Setup:
     deterministic: bool
     checkpoint_every: int
     halve_on_out_of_memory: bool
+    grouping: Grouping
 
     def accelerator(self) -> str:
         """Lightning's name of the device. Raises nothing: Lightning says when there is no such device."""
@@ -95,6 +98,7 @@ class EpochReporter(Callback):
         assert isinstance(pl_module, Classifier)
         epoch = trainer.current_epoch + 1
         metrics = pl_module.epoch_metrics()
+        pl_module.end_epoch(metrics)
         if self._worth_saving(epoch, metrics):
             with self._run.checkpoint(epoch) as folder:
                 about = self._about(epoch, metrics)
@@ -117,6 +121,7 @@ def fit(
     setup: Setup,
     dataset: Component,
     model: Component,
+    loss: Component,
     optimizer: Component,
     lr_scheduler: Component,
 ) -> None:
@@ -128,6 +133,7 @@ def fit(
         classifier = Classifier(
             model.build(data.shape),
             data.shape.classes,
+            loss.build(labels_of(data, setup.epochs)),
             optimizer,
             lr_scheduler,
             epochs=setup.epochs,
@@ -135,6 +141,7 @@ def fit(
             channels_last=setup.channels_last,
             ema_decay=setup.ema_decay,
             trial=run.trial.number,
+            grouping=setup.grouping,
             halvings=_halvings(run, setup),
         )
         trainer = make_trainer(
@@ -144,7 +151,7 @@ def fit(
             setup.max_grad_norm,
             run.trial.directory,
             EpochReporter(run, setup, order, _metadata(data, model)),
-            FolderIO(classifier.validated_prefix),
+            FolderIO(),
         )
         try:
             train(trainer, classifier, order, val, run.restored.path if run.restored else None)

@@ -37,6 +37,11 @@ class IndexedBatches:
         self._seed = seed
         self._epoch = 0
 
+    @property
+    def labels(self) -> Tensor:
+        """The labels (N,) of the part's images, in no order: what there is, not what an epoch draws of it."""
+        return self._labels[torch.from_numpy(self._indices)]
+
     def __len__(self) -> int:
         """The number of batches in one iteration."""
         full, rest = divmod(len(self._indices), self._batch_size)

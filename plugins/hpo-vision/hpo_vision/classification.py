@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpo_core import Component, Kind, Run
+from hpo_core import Component, Float, Kind, Run
 
 METRICS = ("train_loss", "val_loss", "val_accuracy", "lr")
 
@@ -27,6 +27,18 @@ def image_classification(
     optimizer: Annotated[
         Component, Kind("optimizers"), Field(description="How gradients become steps.")
     ] = Component("sgd"),
+    loss: Annotated[
+        Component, Kind("losses"), Field(description="What the training makes small.")
+    ] = Component("cross-entropy"),
+    weight_decay_on: Annotated[
+        Literal["all", "weights"],
+        Field(description="weights: biases and normalization layers do not decay."),
+    ] = "all",
+    layer_decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="Factor of the learning rate from a layer to the one below."),
+        Float(0.6, 1.0),
+    ] = 1.0,
     lr_scheduler: Annotated[
         Component, Kind("lr_schedulers"), Field(description="The learning rate over the run.")
     ] = Component("constant"),
@@ -67,10 +79,12 @@ def image_classification(
         ),
     ] = False,
 ) -> None:
-    """Train with cross-entropy; report `train_loss`, `val_loss`, `val_accuracy` and `lr` after each epoch.
+    """Train a classifier; report `train_loss`, `val_loss`, `val_accuracy` and `lr` after each epoch.
 
-    `train_loss` is the mean over the epoch's images while the model changes, `val_*` are measured after it, `lr` is the
-    rate of the epoch's last step. The dataset's part `test` is never asked for.
+    `train_loss` is the mean of `loss` over the epoch's images while the model changes, `val_*` are measured after it,
+    `val_loss` as cross-entropy whatever `loss` is, so that trials compare. `lr` is the rate of the epoch's last step,
+    that of the last layer where `layer_decay` slows the others (see `hpo_vision._groups`). The dataset's part `test` is
+    never asked for.
 
     A checkpoint is saved before the report of each `checkpoint_every`-th epoch and of the last. A trial that is
     continued gives the same metrics as one that never paused, on the same device with as many threads and with
@@ -87,6 +101,7 @@ def image_classification(
             f"image-classification does not report the study's metric '{run.trial.metric}': "
             f"it reports {', '.join(METRICS)}"
         )
+    from hpo_vision._groups import Grouping
     from hpo_vision._training import Setup, fit
 
     setup = Setup(
@@ -99,8 +114,9 @@ def image_classification(
         deterministic,
         checkpoint_every,
         halve_on_out_of_memory,
+        Grouping(weight_decay_on, layer_decay),
     )
-    fit(run, setup, dataset, model, optimizer, lr_scheduler)
+    fit(run, setup, dataset, model, loss, optimizer, lr_scheduler)
 
 
 # what a worker's template imports before it forks: all that the trainings of a study share

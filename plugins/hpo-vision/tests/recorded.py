@@ -15,7 +15,7 @@ from torch import nn
 
 from hpo_core import CONTINUE, Checkpoint, Component, Decision, InputShape, Report, Trial
 from hpo_core.execution import LiveRun
-from hpo_core.testing.training import built
+from hpo_core.testing.training import built, installed_catalog
 
 
 def network(shape: InputShape) -> nn.Module:
@@ -39,6 +39,12 @@ def points(seed: int, *, flip_val: bool = False) -> IndexedImages:
     return IndexedImages(shape, ("no", "yes"), parts, told, lambda i: images[i], 5, seed)
 
 
+def factory_of(tree: Any) -> Any:
+    """What an LR scheduler as in a study file is made by."""
+    name = tree if isinstance(tree, str) else tree["name"]
+    return installed_catalog().entry("lr_schedulers", name).factory
+
+
 @dataclass
 class Calls:
     """Runs the objective on components that are recorded when they are built."""
@@ -53,13 +59,15 @@ class Calls:
     out_of_memory: int = 0
     checkpoints: tuple[Checkpoint, ...] = ()
 
-    def component(self, kind: str, build: Callable[..., Any]) -> Component:
+    def component(
+        self, kind: str, build: Callable[..., Any], factory: Callable[..., Any] | None = None
+    ) -> Component:
         def recorded(*positional: Any) -> Any:
             made = build(*positional)
             self.built.append((kind, made))
             return made
 
-        return Component(kind, {"an": "option"}, recorded)
+        return Component(kind, {"an": "option"}, recorded, factory)
 
     def send(self, report: Report) -> Decision:
         self.reports.append(report)
@@ -71,11 +79,13 @@ class Calls:
         *,
         optimizer: Any = None,
         lr_scheduler: Any = "cosine",
+        loss: Any = "cross-entropy",
         dataset: Any = points,
         model: Any = network,
         **options: Any,
     ) -> list[Report]:
-        """Run an attempt; `optimizer` and `lr_scheduler` are as in a study file."""
+        """Run an attempt; `optimizer` and `lr_scheduler` are as in a study file, or the latter a factory."""
+        schedule = lr_scheduler if callable(lr_scheduler) else factory_of(lr_scheduler)
         goal: Any = "minimize" if self.metric.endswith("loss") else "maximize"
         trial = Trial(
             self.number,
@@ -97,14 +107,18 @@ class Calls:
             epochs=epochs,
             dataset=self.component("datasets", dataset),
             model=self.component("models", model),
+            loss=self.component("losses", lambda labels: built("losses", loss, labels)),
             optimizer=self.component(
                 "optimizers", lambda params: built("optimizers", optimizer, params)
             ),
             lr_scheduler=self.component(
                 "lr_schedulers",
-                lambda built_optimizer, total_steps: built(
-                    "lr_schedulers", lr_scheduler, built_optimizer, total_steps
+                lambda *given: (
+                    lr_scheduler(*given)
+                    if callable(lr_scheduler)
+                    else built("lr_schedulers", lr_scheduler, *given)
                 ),
+                schedule,
             ),
             device="cpu",
             **options,

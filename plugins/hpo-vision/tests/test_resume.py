@@ -34,6 +34,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "max_grad_norm": 1.0,
     },
     "mixed": {"optimizer": "adamw", "lr_scheduler": "one-cycle", "precision": "bf16-mixed"},
+    # at this rate the loss rises at times, and every rise lowers the rate
+    "plateau": {
+        "optimizer": {"name": "sgd", "lr": 0.5},
+        "lr_scheduler": {"name": "A0_033", "threshold": 0.5},
+    },
+    # averages from the middle of the third epoch of four
+    "swa": {
+        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
+        "lr_scheduler": {"name": "A0_034", "swa_start": 0.625},
+    },
 }
 
 
@@ -331,7 +341,7 @@ def test_what_is_missing_is_named(tmp_path: Path, damage: str, message: str) -> 
     else:
         (folder / "state.json").write_text("{}")
     with pytest.raises(ValueError, match=message):
-        FolderIO("network.").load_checkpoint(folder)
+        FolderIO().load_checkpoint(folder)
 
 
 def test_settings_of_the_process_are_put_back(tmp_path: Path) -> None:
