@@ -97,7 +97,7 @@ def test_clones_begin_with_their_parents_checkpoints(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    executor = f"{{name: ray, workers: 2, resources: {{cpu: 1, bench: 0.5}}, address: {cluster}}}"
+    executor = f"{{name: ray, workers: 1, resources: {{cpu: 1, bench: 0.5}}, address: {cluster}}}"
     scheduler = "{name: pbt, population: 4, interval: 3}"
     spec = run(study(tmp_path, executor, scheduler=scheduler))
     clones = [trial for trial in frozen(spec) if trial.user_attrs.get("parent") is not None]
