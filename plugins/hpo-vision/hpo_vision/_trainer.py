@@ -71,8 +71,8 @@ def train(
     handler = signal.getsignal(signal.SIGINT)
     try:
         with _quiet():
-            # `FolderIO` reads JSON and safetensors, so there is no pickle that weights_only could keep out
-            trainer.fit(module, train, val, ckpt_path=restored, weights_only=False)
+            # for Lightning's own reader: `FolderIO` reads JSON and safetensors, and no pickle either way
+            trainer.fit(module, train, val, ckpt_path=restored, weights_only=True)
     except SystemExit as exit:
         if not isinstance(exit.__context__, KeyboardInterrupt):
             raise

@@ -102,6 +102,7 @@ class EpochReporter(Callback):
         if self._worth_saving(epoch, metrics):
             with self._run.checkpoint(epoch) as folder:
                 about = self._about(epoch, metrics)
+                # weights_only: not without optimizer and counters; nothing here is a pickle
                 trainer.save_checkpoint(folder, weights_only=False, storage_options=about)
         if self._run.report(epoch, metrics).stop:
             trainer.should_stop = True
