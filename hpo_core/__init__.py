@@ -12,6 +12,7 @@ from hpo_core.contracts import (
     InputShape,
     Interrupt,
     Labels,
+    Operation,
     Part,
     Restored,
     Run,
@@ -35,7 +36,7 @@ from hpo_core.scheduling import (
     Wait,
 )
 from hpo_core.space import Choice, Distribution, Float, Int, Scalar, Space
-from hpo_core.trial import Checkpoint, Ending, Event, Goal, Outcome, Report, Trial
+from hpo_core.trial import Checkpoint, ClassReport, Ending, Event, Goal, Outcome, Report, Trial
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "Batches",
     "Checkpoint",
     "Choice",
+    "ClassReport",
     "Clone",
     "Component",
     "Dataset",
@@ -63,6 +65,7 @@ __all__ = [
     "Kind",
     "Labels",
     "Next",
+    "Operation",
     "Outcome",
     "Part",
     "PluginError",

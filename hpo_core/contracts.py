@@ -9,6 +9,7 @@ kind                a factory is called with (positional), and returns
 objectives          `(run: Run)` -> None, a number, or metrics by name: it *is* the objective
 models              `(shape: InputShape)` -> `torch.nn.Module` of `shape.classes` outputs
 datasets            `(seed: int)` -> `Dataset`
+augmentations       `(shape: InputShape)` -> a callable `(images, labels) -> (images, targets)`; see below
 optimizers          `(params)`, an iterable of parameters or of groups -> `torch.optim.Optimizer`
 losses              `(labels: Labels)` -> `torch.nn.Module`, see below
 lr_schedulers       `(optimizer, total: int)` -> `torch.optim.lr_scheduler.LRScheduler`; see below
@@ -17,6 +18,14 @@ trial_schedulers    `(context: hpo_core.scheduling.SchedulerContext)` -> `hpo_co
 executors           `()` -> `Executor`
 trackers            `(study: StudyInfo)` -> `Tracker`
 ==================  ===================================================================================
+
+An augmentation is called with each batch of the training part, once, where the model is: float images (N, C, H, W) as
+the dataset gives them (-1..1) and labels (N,). It returns as many images, of the same shape or another size, and
+targets: the labels, or probabilities (N, classes) where it mixes images. Its randomness is torch's global generators,
+which the objective seeds at each epoch. Its factory's attribute `operations`, called with the options, names what it
+does to an image (`hpo_core.contracts.Operation`); a dataset's factory has an attribute `changed_by`, called with its
+options, which maps those operations that change its labels to the reason ("a mirrored 2 is no digit"). Where both
+meet, the study is refused.
 
 An optimizer's `step` is given a closure that computes loss and gradients anew, and may call it several times. One
 that cannot do without has the attribute `needs_closure`: there is none where gradients are scaled (16 bits).
@@ -41,16 +50,20 @@ after each step from that one on is what is validated and kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from hpo_core.scheduling import Decision
-from hpo_core.trial import Goal, Outcome, Report, Trial
+from hpo_core.trial import ClassReport, Goal, Outcome, Report, Trial
 
 Part = Literal["train", "val", "test"]
+
+Operation = Literal["flip", "rotate", "shear", "crop", "erase", "recolor", "invert", "blur", "mix"]
+"""What augmentations do to images: `crop` includes moving and zooming, `recolor` changes of hue, contrast, brightness,
+sharpness and depth, `invert` also solarizing, `mix` puts images of two classes into one."""
 
 
 class TrialStopped(BaseException):
@@ -88,10 +101,12 @@ class Run(Protocol):
         """
         ...
 
-    def report(self, step: int, metrics: dict[str, float]) -> Decision:
+    def report(
+        self, step: int, metrics: dict[str, float], classes: ClassReport | None = None
+    ) -> Decision:
         """Say how the trial does after `step` epochs (from 1); the objective returns soon if `.stop` is True.
 
-        The last checkpoint, if it is of this step, goes with the report. Waits for the driver's answer. Raises
+        `classes` says how it does on each class, for people and queries: nothing is decided by it. The last checkpoint, if it is of this step, goes with the report. Waits for the driver's answer. Raises
         TrialStopped when called again after a decision to stop, ValueError when the study's metric is missing, steps
         do not grow, or a database cannot hold a name.
         """
@@ -157,6 +172,11 @@ class Dataset(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes' names in the order of the labels."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Sets of classes by name, such as `vehicles`, which may overlap; none: empty."""
         ...
 
     def batches(self, part: Part) -> Batches: ...

@@ -25,7 +25,7 @@ from hpo_core.catalog import Catalog
 from hpo_core.contracts import Restored, TrialStopped
 from hpo_core.errors import disk_is_full
 from hpo_core.scheduling import Decision, Verdict
-from hpo_core.trial import Checkpoint, Ending, Outcome, Report, Trial
+from hpo_core.trial import Checkpoint, ClassReport, Ending, Outcome, Report, Trial
 
 Send = Callable[[Report], Decision]
 
@@ -79,7 +79,9 @@ class LiveRun:
             return checkpoints.saving(self._folder, step, self._keep)
         return checkpoints.saving_at(address, step, self._folder, self._keep)
 
-    def report(self, step: int, metrics: dict[str, float]) -> Decision:
+    def report(
+        self, step: int, metrics: dict[str, float], classes: ClassReport | None = None
+    ) -> Decision:
         """See `hpo_core.contracts.Run.report`."""
         if self.stopped:
             raise TrialStopped
@@ -97,7 +99,8 @@ class LiveRun:
         numbers = {_named(name): float(value) for name, value in metrics.items()}
         saved = self._saved if self._saved is not None and self._saved.step == step else None
         warnings, self._warnings = tuple(self._warnings), []
-        self.decision = self._send(Report(step, numbers, now - self._last, saved, warnings))
+        said = Report(step, numbers, now - self._last, saved, warnings, classes)
+        self.decision = self._send(said)
         self._step, self._last = step, time.monotonic()
         return self.decision
 

@@ -42,6 +42,11 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_augmentations(register: Register) -> None:
+    """Offer augmentations, built by an objective in a worker from the dataset's InputShape."""
+
+
+@hookspec
 def register_optimizers(register: Register) -> None:
     """Offer optimizers, built by an objective in a worker from the model's parameters."""
 
@@ -78,13 +83,17 @@ def register_trackers(register: Register) -> None:
 
 @hookspec
 def register_commands(register: Register) -> None:
-    """Offer commands of `hpo`, as typer takes them: functions or groups. Looked for when a command is none of ours."""
+    """Offer commands of `hpo`, as typer takes them: functions or groups. Looked for when a command is none of ours.
+
+    A function called `models describe` becomes a command of the group `models`.
+    """
 
 
 KINDS: tuple[str, ...] = (
     "objectives",
     "models",
     "datasets",
+    "augmentations",
     "optimizers",
     "losses",
     "lr_schedulers",

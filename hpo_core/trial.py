@@ -87,12 +87,38 @@ class Trial(_Json):
 
 
 @dataclass(frozen=True)
+class ClassReport(_Json):
+    """How a trial does on each class, measured on the validation part after an epoch.
+
+    `classes` are their names, `precision`, `recall` and `f1` a number from 0 to 1 for each, in their order. `confusion`
+    holds (label, predicted, images) by the classes' indices, of which only those with images. `groups` are sets of
+    classes by name (`hpo_core.Dataset.groups`), as indices.
+    """
+
+    classes: tuple[str, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+    confusion: tuple[tuple[int, int, int], ...]
+    groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        groups = {name: tuple(members) for name, members in data["groups"].items()}
+        numbers = {name: tuple(data[name]) for name in ("classes", "precision", "recall", "f1")}
+        confusion = tuple((label, guess, images) for label, guess, images in data["confusion"])
+        return cls(**numbers, confusion=confusion, groups=groups)
+
+
+@dataclass(frozen=True)
 class Report(_Json):
     """What a trial says after an epoch.
 
     `step` counts finished epochs (1 after the first) and grows from report to report. `metrics` holds numbers by name,
     the study's metric among them. `seconds` is the time since the report before (or since the start). `checkpoint` is
-    the state at this step, where one was saved. `warnings` are for the study's log: a damaged checkpoint, say.
+    the state at this step, where one was saved. `warnings` are for the study's log: a damaged checkpoint, say. `classes`
+    is how it does on each class, where the objective says so.
     """
 
     step: int
@@ -100,14 +126,17 @@ class Report(_Json):
     seconds: float = 0.0
     checkpoint: Checkpoint | None = None
     warnings: tuple[str, ...] = ()
+    classes: ClassReport | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        saved = data["checkpoint"]
+        saved, judged = data["checkpoint"], data["classes"]
         checkpoint = None if saved is None else Checkpoint.from_json(saved)
+        classes = None if judged is None else ClassReport.from_json(judged)
         warnings = tuple(data["warnings"])
-        return cls(**{**data, "checkpoint": checkpoint, "warnings": warnings})
+        changed = {"checkpoint": checkpoint, "warnings": warnings, "classes": classes}
+        return cls(**{**data, **changed})
 
     def not_finite(self) -> str | None:
         """Why this report must end its trial, or None: `val_loss is nan at step 3`."""

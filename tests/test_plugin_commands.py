@@ -43,6 +43,9 @@ def register_commands(register):
     register("beans", "{module}:beans")
     register("lost", "no_such_module:command")
     register("run", brew)
+    register("beans grind", brew)
+    register("models brew", brew)
+    register("models list", brew)
 """
 
 
@@ -73,6 +76,15 @@ def test_a_group_is_a_group_of_commands(brewing: Path) -> None:
     assert hpo("beans", "count").stdout == "12\n"
 
 
+def test_a_group_is_joined_by_commands_of_others(brewing: Path) -> None:
+    assert hpo("beans", "grind", "2").stdout == "cup cup \n"
+    assert hpo("models", "brew").stdout == "cup \n"
+    assert "Usage: hpo models brew" in hpo("models", "brew", "--help").stdout
+    shown = hpo("models", "--help").stdout
+    assert "Make coffee." in shown and "Every model version" in shown  # ours are not replaced
+    assert "grind" not in hpo("--help").stdout
+
+
 def test_the_help_names_them_after_ours_and_says_which_is_broken(brewing: Path) -> None:
     shown = hpo("--help")
     assert shown.returncode == 0
@@ -87,7 +99,7 @@ def test_the_help_names_them_after_ours_and_says_which_is_broken(brewing: Path) 
 
 
 def test_they_are_listed_with_what_their_plugin_offers(brewing: Path) -> None:
-    assert "4 commands" in hpo("plugins", "list").stdout
+    assert "7 commands" in hpo("plugins", "list").stdout
     assert "commands: " in hpo("plugins", "show", "hpo-brew-a").stdout
 
 

@@ -54,9 +54,13 @@ class _Commands(MutableMapping[str, Any]):
         found = _ours(name) if name in COMMANDS else plugin_commands.found(name)
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False, **_SETTINGS)
-            found.command(name)(function)
+            found.command(name.split()[-1])(function)
         command = typer.main.get_command(found)
         command.name = name
+        if isinstance(command, TyperGroup):
+            for word in plugin_commands.words_of(name):
+                if word not in command.commands:  # ours, and those of who made the group, come first
+                    command.add_command(self[f"{name} {word}"], word)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -80,7 +84,7 @@ def _ours(name: str) -> Any:
 
 def _theirs() -> list[str]:
     """The commands of plugins; one that is called like one of ours is out of reach."""
-    return [name for name in plugin_commands.names() if name not in COMMANDS]
+    return [name for name in plugin_commands.names() if name not in COMMANDS and " " not in name]
 
 
 class _Group(TyperGroup):

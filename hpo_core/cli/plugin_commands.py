@@ -29,6 +29,11 @@ def names() -> list[str]:
     return _catalog().names(KIND)
 
 
+def words_of(group: str) -> list[str]:
+    """The words that plugins add to a group of commands, sorted: `describe`, registered as `models describe`."""
+    return [name.removeprefix(f"{group} ") for name in names() if name.startswith(f"{group} ")]
+
+
 def found(name: str) -> Any:
     """The function or group of commands that a plugin registered under `name`.
 

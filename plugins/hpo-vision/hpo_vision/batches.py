@@ -7,7 +7,7 @@ processes would cost more than the slicing they would take over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -85,6 +85,7 @@ class IndexedImages:
     load: Load
     batch_size: int
     seed: int
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def batches(self, part: Part) -> IndexedBatches:
         """One part, in random order if it is `train`. Raises ValueError for a part that there is not."""
