@@ -21,6 +21,7 @@ from hpo_core.contracts import (
     TrialStopped,
 )
 from hpo_core.errors import ExecutorError, HpoError, PluginError
+from hpo_core.evaluation import Evaluation
 from hpo_core.hookspecs import Register, hookimpl
 from hpo_core.options import Component, Kind
 from hpo_core.scheduling import (
@@ -53,6 +54,7 @@ __all__ = [
     "Distribution",
     "Driven",
     "Ending",
+    "Evaluation",
     "Event",
     "Executor",
     "ExecutorError",

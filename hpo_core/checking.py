@@ -7,29 +7,20 @@ is; its two ends, or all of its alternatives, are then checked as values.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from hpo_core import tiers
 from hpo_core.catalog import Catalog, Entry, UnknownNameError, noun
+from hpo_core.complaints import by_place, complaint, show
 from hpo_core.errors import PluginError, Problem, nearest
+from hpo_core.extremes import extremes
 from hpo_core.options import Component, Option, Path, options_of
-from hpo_core.space import (
-    DISTRIBUTIONS,
-    Choice,
-    DistributionError,
-    Float,
-    Int,
-    is_distribution,
-    parse,
-    written,
-)
-
-SEARCH = "search"
-"""`search: true` beside a component's name: search its options over the ranges that its plugin suggests."""
+from hpo_core.space import Choice, DistributionError, is_distribution, parse, written
+from hpo_core.tiers import SEARCH
 
 _JSON_SCALARS = (type(None), bool, int, float, str)
 
@@ -55,9 +46,11 @@ class Checker:
             name_path = (*path, "name")
         if (listed := self._listed(kind, tree)) is not None:
             return self._shorthand(kind, tree, listed, path, searchable)
+        if tiers.is_tier(tree):
+            return tiers.expanded(self, kind, tree, path, searchable)
         if not isinstance(tree, Mapping):
             return self.blame(
-                path, f"the {noun(kind)} is a name or a mapping with a name, got {_show(tree)}"
+                path, f"the {noun(kind)} is a name or a mapping with a name, got {show(tree)}"
             )
         if not isinstance(tree.get("name"), str):
             return self.blame(
@@ -74,7 +67,8 @@ class Checker:
         subject = f"the {noun(kind)} '{entry.name}'"
         if SEARCH in given:
             given = self._suggested(factory, subject, given, path, searchable)
-        return {"name": tree["name"]} | self.options(factory, subject, given, path, searchable)
+        name = self.catalog.full_name(entry, tree["name"])
+        return {"name": name} | self.options(factory, subject, given, path, searchable)
 
     def _listed(self, kind: str, tree: Any) -> str | None:
         """The option that `tree` gives without its name, if it is `{NAME: [...]}` for a component that is a list."""
@@ -126,7 +120,7 @@ class Checker:
         ranges = {o.name: written(o.range) for o in options.values() if o.range is not None}
         here = (*path, SEARCH)
         if not isinstance(wanted, bool):
-            self.blame(here, f"{SEARCH} is true or false, got {_show(wanted)}")
+            self.blame(here, f"{SEARCH} is true or false, got {show(wanted)}")
         elif wanted and not searchable:
             self.blame(here, "only options of the objective can be searched")
         elif wanted and not ranges:
@@ -180,6 +174,8 @@ class Checker:
 
     def option(self, option: Option, tree: Any, path: Path, searchable: bool) -> Any:
         """Check the value, component, list of components or distribution given for one option."""
+        if option.searchable and (is_distribution(tree) or tiers.is_tier(tree)):
+            return self.blame(path, f"options of the {option.name} can be searched, not it itself")
         searchable = searchable or option.searchable
         if option.many:
             return self._components(option, tree, path, searchable)
@@ -187,16 +183,13 @@ class Checker:
             return self.component(option.kind, tree, path, searchable)
         if not self._distributions(tree, path, searchable):
             return None
-        examples = (
-            _ends(tree) if is_distribution(tree) else (((), item) for item in _examples(tree))
-        )
-        if all(self._value(option, example, (*path, *place)) for place, example in examples):
+        if all(self._value(option, value, (*path, *place)) for place, value in extremes(tree)):
             return tree
         return None
 
     def _components(self, option: Option, tree: Any, path: Path, searchable: bool) -> Any:
         if not isinstance(tree, list):
-            return self.blame(path, f"{option.name} is a list, got {_show(tree)}")
+            return self.blame(path, f"{option.name} is a list, got {show(tree)}")
         return [
             self.component(str(option.kind), item, (*path, index), searchable)
             for index, item in enumerate(tree)
@@ -207,25 +200,14 @@ class Checker:
             option.value(value)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            for place, alternatives in _by_place(details, value).items():
-                self._wrong(option, alternatives, (*path, *place))
+            for place, said in by_place(details, value).items():
+                message, meant = complaint(said, option.fields)
+                self.blame((*path, *place), message, suggestion=meant)
             return False
         except (ValueError, RecursionError) as error:
             self.blame(path, str(error))
             return False
         return True
-
-    def _wrong(self, option: Option, details: list[Mapping[str, Any]], place: Path) -> None:
-        """Record one of pydantic's complaints about a value; several are those of a union's alternatives."""
-        detail = details[0]
-        if detail["type"] == "extra_forbidden":
-            self.blame(place, "unknown key", suggestion=nearest(str(place[-1]), option.fields))
-            return
-        message = _alternatives([_message(each) for each in details])
-        if detail["type"] not in ("missing", "value_error"):
-            message += f", got {_show(detail['input'])}"
-        meant = next((word for each in details if (word := _meant(each))), None)
-        self.blame(place, message, suggestion=meant)
 
     def _distributions(self, tree: Any, path: Path, searchable: bool) -> bool:
         """Whether every distribution inside a value makes sense."""
@@ -264,12 +246,16 @@ class Checker:
             parse(tree)
         except DistributionError as error:
             return self.blame((*path, *error.path), str(error))
-        return {
-            "choice": [
-                self.component(kind, alternative, (*path, "choice", index), searchable)
-                for index, alternative in enumerate(tree["choice"])
-            ]
-        }
+        checked: list[Any] = []
+        for index, alternative in enumerate(tree["choice"]):
+            found = self.component(kind, alternative, (*path, "choice", index), searchable)
+            checked += found["choice"] if tiers.is_tier(alternative) and found else [found]
+        if len(checked) > len(tree["choice"]) and None not in checked:
+            try:
+                parse({"choice": checked})
+            except DistributionError as error:  # of a tier, and named beside it
+                return self.blame((*path, "choice"), str(error))
+        return {"choice": checked}
 
     def _entry(self, kind: str, name: str, path: Path) -> Entry | None:
         try:
@@ -296,90 +282,3 @@ def list_option(factory: Callable[..., Any]) -> str | None:
         return None
     alone = len(options) == 1 and options[0].many and options[0].required
     return options[0].name if alone else None
-
-
-def _ends(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """The extreme values of a distribution, each with its place in the mapping."""
-    distribution = parse(tree)
-    if isinstance(distribution, Float | Int):
-        kind = "int" if isinstance(distribution, Int) else "float"
-        yield (kind, 0), distribution.low
-        yield (kind, 1), distribution.high
-        return
-    for index, alternative in enumerate(distribution.alternatives):
-        if is_distribution(alternative):
-            for place, value in _ends(alternative):
-                yield ("choice", index, *place), value
-        else:
-            for value in _examples(alternative):
-                yield ("choice", index), value
-
-
-def _examples(tree: Any) -> list[Any]:
-    """Values without distributions that together visit both ends of every distribution in a tree."""
-    if is_distribution(tree):
-        return [value for _, value in _ends(tree)]
-    if isinstance(tree, Mapping):
-        columns = {key: _examples(item) for key, item in tree.items()}
-        return [dict(zip(columns, row, strict=True)) for row in _rows(list(columns.values()))]
-    if isinstance(tree, list):
-        return [list(row) for row in _rows([_examples(item) for item in tree])]
-    return [tree]
-
-
-def _rows(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
-    longest = max((len(column) for column in columns), default=1)
-    return [
-        tuple(column[min(index, len(column) - 1)] for column in columns) for index in range(longest)
-    ]
-
-
-def _by_place(details: list[Any], value: Any) -> dict[Path, list[Mapping[str, Any]]]:
-    """Pydantic's complaints by where they are, in the order of the first at each place."""
-    found: dict[Path, list[Mapping[str, Any]]] = {}
-    for detail in details:
-        found.setdefault(_place(detail, value), []).append(detail)
-    return found
-
-
-def _place(detail: Mapping[str, Any], value: Any) -> Path:
-    """Where a complaint is: pydantic's location without its names for the alternatives of a union."""
-    place: list[str | int] = []
-    parts = list(detail["loc"])
-    absent = [parts.pop()] if detail["type"] == "missing" else []
-    for part in parts:
-        if isinstance(value, Mapping) and part in value:
-            place.append(part)
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            place.append(part)
-            value = value[part]
-    return (*place, *absent)
-
-
-def _message(detail: Mapping[str, Any]) -> str:
-    message: str = detail["msg"].removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
-
-
-def _alternatives(messages: list[str]) -> str:
-    """`input should be a valid integer or 'all'`, of the two messages that begin with the same words."""
-    start = "input should be "
-    rest = [
-        message.removeprefix(start) if index else message for index, message in enumerate(messages)
-    ]
-    return " or ".join(dict.fromkeys(rest))
-
-
-def _meant(detail: Mapping[str, Any]) -> str | None:
-    """The word that was probably meant by a value that pydantic refused."""
-    value = detail["input"]
-    if detail["type"] == "literal_error":
-        return nearest(str(value), re.findall("'([^']*)'", detail["ctx"]["expected"]))
-    keys = value if isinstance(value, Mapping) else ()
-    return next((word for key in keys if (word := nearest(str(key), DISTRIBUTIONS))), None)
-
-
-def _show(value: Any) -> str:
-    text = repr(value) if not isinstance(value, str) else f"'{value}'"
-    return text if len(text) <= 60 else f"{text[:57]}..."

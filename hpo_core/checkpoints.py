@@ -29,6 +29,9 @@ MANIFEST = "manifest.json"
 MODEL = "model.safetensors"
 """The file of a checkpoint that becomes a model version."""
 
+OF_A_MODEL = (MODEL, "labels_mapping.json")
+"""The files that belong to the model, of those that a checkpoint may have: no optimizer's state."""
+
 
 class DamagedError(Exception):
     """A checkpoint is not what was saved: a file is missing, cut short or changed."""

@@ -18,12 +18,16 @@ from hpo_core.catalog import Catalog, Entry, noun
 from hpo_core.checking import Checker
 from hpo_core.errors import PluginError, StudyFileError, UsageError
 from hpo_core.options import Component
+from hpo_core.registry.model_version import ModelVersion
+from hpo_core.registry.registry import Registry
 from hpo_core.space import flow, written
 from hpo_core.storage.database import display
 
 __all__ = [
     "CheckedStudy",
+    "ModelVersion",
     "OfferedComponent",
+    "Registry",
     "UsageError",
     "display",
     "flow",
@@ -62,8 +66,7 @@ def read_study(
     with every problem at once, which the command line prints, and UsageError for an override that is none.
     """
     source = spec.read(path, overrides)
-    loaded, _ = plugins.load()
-    catalog = _Noting(loaded)
+    catalog = _Noting(spec.without_disabled(plugins.load()[0], source, path))
     study = spec.check(source, catalog, path, runs_here=runs_here)
     understood = {
         "objective": study.objective,
@@ -82,7 +85,8 @@ class OfferedComponent:
     """A component that study files may name. `names` are all that its factory goes by, sorted.
 
     `description` is the factory's docstring. `defaults` are its options' defaults and `ranges` the distributions that
-    its plugin suggests to search, as study files write them; an option that is required has no default.
+    its plugin suggests to search, as study files write them; an option that is required has no default. `tier` is the
+    first of those that its names are registered with.
     """
 
     kind: str
@@ -91,11 +95,12 @@ class OfferedComponent:
     description: str
     defaults: Mapping[str, Any]
     ranges: Mapping[str, Any]
+    tier: int | None = None
 
 
 def offered(kind: str) -> list[OfferedComponent]:
     """The components of a kind, sorted by name; those that cannot be imported or declare no options are left out."""
-    loaded, _ = plugins.load()
+    loaded, _ = plugins.load_enabled()
     groups: dict[int, list[Entry]] = {}
     for entry in loaded.entries(kind):
         try:
@@ -116,6 +121,7 @@ def _offered(entries: list[Entry]) -> OfferedComponent:
         inspect.getdoc(first.factory) or "",
         {option.name: option.default for option in known if not option.required},
         {option.name: written(option.range) for option in known if option.range is not None},
+        min((entry.tier for entry in entries if entry.tier is not None), default=None),
     )
 
 
@@ -128,7 +134,7 @@ def read_component(kind: str, name: str, overrides: Iterable[str] = ()) -> Compo
     source = yaml_source.parse("{}", title)
     for override in overrides:
         source = yaml_source.apply_override(source, override)
-    loaded, _ = plugins.load()
+    loaded, _ = plugins.load_enabled()
     checker = Checker(loaded)
     tree = checker.component(kind, {"name": name, **source.data}, (), searchable=False)
     if checker.problems:
@@ -141,7 +147,7 @@ class _Noting(Catalog):
     """A catalog that notes the distributions of what it is asked for."""
 
     def __init__(self, catalog: Catalog) -> None:
-        super().__init__(catalog.broken, catalog._entries)
+        super().__init__(catalog.broken, catalog._entries, catalog.plugins, catalog.switches)
         self.used: set[str] = set()
 
     def entry(self, kind: str, name: str) -> Entry:

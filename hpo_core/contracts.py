@@ -35,7 +35,31 @@ a term per image, so that the parts of a batch add up to it. Only in training mo
 kept in checkpoints. Where it has a method `set_epoch(epoch)`, that is called before each epoch (from 0), and where it
 has `after_step()`, that is called after each optimizer step.
 
+Any factory may carry an attribute `profile`: values by the dotted path of the objective's options, with which a study
+that may take the component begins (see `hpo_core.profiles`). A sampler that tries each point of a space once, as a grid
+does, has an attribute `exhaustive` that is true: nothing is enqueued before it.
+
 The keyword-only parameters of a factory are its options in a study file (see `hpo_core.options`).
+
+An objective's factory may carry an attribute `check`, which says which of its options do not go together. It is called
+as `check(tree, trait)` when a study file is checked and each option by itself is fine. `tree` is the objective as it
+will be stored: every option, components as mappings with `name`, distributions as the file writes them
+(`{"choice": [...]}`). `trait(kind, name, attribute)` gives an attribute of the factory of a component, or None, without
+building it. It yields pairs of a path inside the objective, `("augmentations", 0)`, and a message; each becomes a
+problem of the file at that place, or at the nearest one that the file writes out.
+
+An objective's factory may carry an attribute `metric`, the name and the goal of what is usually optimized:
+`("val_accuracy", "maximize")`. `hpo extract` writes studies with it.
+
+An objective's factory may carry an attribute `evaluate`, which measures a model on the part `test`. It is called once,
+when the model becomes a version, in a process of its own, as `evaluate(folder, config, seed, code_path)`, and returns a
+`hpo_core.Evaluation`; whatever it raises is recorded with the version instead. `folder` is a `pathlib.Path` and holds
+`model.safetensors` and the files that belong to it. `config` are the objective's options as they are stored, components
+as mappings with `name` (`hpo_core.commands.read_component` builds them), with references resolved. `seed` is the
+trial's. `code_path` are the folders that user code may be imported from, None: no user code may run. Where the
+attribute has itself an attribute `needs`, the name of an option, it is not called unless that option is set. An option
+of a model called `weights` says what its training starts from, and null instead must be allowed: what is measured has
+its weights in the folder.
 
 An objective's factory may carry an attribute `preload`, a tuple of the names of modules that are slow to import
 (`train.preload = ("lightning.pytorch", "torchvision")`). An executor with worker processes imports them once and forks
@@ -106,9 +130,10 @@ class Run(Protocol):
     ) -> Decision:
         """Say how the trial does after `step` epochs (from 1); the objective returns soon if `.stop` is True.
 
-        `classes` says how it does on each class, for people and queries: nothing is decided by it. The last checkpoint, if it is of this step, goes with the report. Waits for the driver's answer. Raises
-        TrialStopped when called again after a decision to stop, ValueError when the study's metric is missing, steps
-        do not grow, or a database cannot hold a name.
+        `classes` says how it does on each class, for people and queries: nothing is decided by it. The last
+        checkpoint, if it is of this step, goes with the report. Waits for the driver's answer. Raises TrialStopped
+        when called again after a decision to stop, ValueError when the study's metric is missing, steps do not grow,
+        or a database cannot hold a name.
         """
         ...
 

@@ -13,7 +13,8 @@
     ├── NoSuccessError          6  the study ended and no trial succeeded: read the reasons
     ├── StudyHeldError          7  another driver runs this study: wait, or stop that one
     │   └── LeaseLostError      7  another driver has taken this study over while this one could not be heard of
-    └── ExecutorError           8  there is nowhere to run trials: no worker starts, the cluster is gone
+    ├── ExecutorError           8  there is nowhere to run trials: no worker starts, the cluster is gone
+    └── GateError               9  a model version does not meet its study's success_criteria: leave it where it is
 
 A user's mistake is always one of these, and the command line prints its text without a traceback. Whatever else is
 raised is a bug, and ends with exit code 1 and a traceback.
@@ -98,6 +99,12 @@ class ExecutorError(HpoError):
     """Trials cannot be run where they are to run: no worker starts, or the cluster cannot be reached."""
 
     exit_code = 8
+
+
+class GateError(HpoError):
+    """A model version may not have a stage, because it was not shown to meet the criteria of its study."""
+
+    exit_code = 9
 
 
 @dataclass(frozen=True)

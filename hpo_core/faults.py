@@ -29,7 +29,10 @@ POINTS = (
     "checkpoint.fetch",
     "model.write",
     "model.rename",
-    "model.insert",
+    "model.insert",  # inside the transaction of the row
+    "model.registered",
+    "model.change",  # inside the transaction of an alias or a tag
+    "model.changed",
     "files.write",
 )
 

@@ -71,6 +71,7 @@ class History:
     def __init__(
         self, score: Callable[[Report], float], located: Callable[[str], str] = lambda path: path
     ) -> None:
+        self.drivers = 0  # that have run the study, this one included when it has begun
         self.trials: dict[int, Progress] = {}
         self.unfinished: dict[int, Progress] = {}
         self.requeued: deque[int] = deque()
@@ -90,6 +91,7 @@ class History:
     def apply(self, event: Event) -> None:
         """Take one event into account; events come in the order of their `seq`."""
         if event.kind == "study_started":
+            self.drivers += 1
             self.rest()
             self._began = self._latest = event.time
         if event.time > self._latest:

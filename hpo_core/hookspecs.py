@@ -1,6 +1,8 @@
 """Every hook, typed. A plugin implements those it needs with `hpo_core.hookimpl`; all are called once at start.
 
-Each hook is handed `register(name, factory)`. `name` is kebab-case and unique within its kind. `factory` is a callable,
+Each hook is handed `register(name, factory, tier=None)`. `name` is kebab-case and unique within its kind. `tier`, a
+whole number from 1, says how early a component is worth trying: `model: {tier: 1}` in a study file is the choice of all
+models of tier 1. `factory` is a callable,
 or its dotted path `"package.module:callable"`, which is resolved when a study first uses the name: hand in the path
 when the module takes more than a few milliseconds to import. Even then the module itself should leave torch and the
 like to the body of its functions, since `hpo validate` resolves what a study names. What each kind of factory is called
@@ -21,9 +23,11 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Register(Protocol):
-    """Offers `factory` to study files under `name`."""
+    """Offers `factory` to study files under `name`, and among others of its `tier`."""
 
-    def __call__(self, name: str, factory: Callable[..., Any] | str) -> None: ...
+    def __call__(
+        self, name: str, factory: Callable[..., Any] | str, tier: int | None = None
+    ) -> None: ...
 
 
 @hookspec

@@ -121,11 +121,13 @@ def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
 
     Raises TypeError when an option has no annotation: it could not be checked.
     """
-    preset = factory.keywords if isinstance(factory, functools.partial) else {}
+    if isinstance(factory, functools.partial):  # a thousand models share one function's options
+        shared = options_of(factory.func).items()
+        return {name: option for name, option in shared if name not in factory.keywords}
     parameters = [
         parameter
         for parameter in inspect.signature(factory).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in preset
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
     hints = _hints(factory, {parameter.name for parameter in parameters})
     options: dict[str, Option] = {}
@@ -155,8 +157,6 @@ def _hints(factory: Callable[..., Any], names: set[str]) -> dict[str, Any]:
 
 def _annotated(factory: Callable[..., Any]) -> Any:
     """The object that carries a factory's annotations."""
-    if isinstance(factory, functools.partial):
-        return _annotated(factory.func)
     if inspect.isclass(factory):
         return factory.__init__
     if not inspect.isroutine(factory):

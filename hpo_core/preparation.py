@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from sqlalchemy import Engine
@@ -15,7 +16,6 @@ from sqlalchemy import Engine
 from hpo_core.changes import Change, changes
 from hpo_core.errors import DiskFullError, StorageError, UsageError, disk_is_full
 from hpo_core.faults import point
-from hpo_core.registry import provenance
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, leases, studies
 from hpo_core.storage.leases import Lease
@@ -155,9 +155,10 @@ def _move(directory: Path, aside: Path) -> None:
             child.rename(aside / child.name)
 
 
-def write_files(directory: Path, spec: StudySpec) -> None:
-    """What a reader of the directory wants to know: the file as it was understood, and what ran it."""
-    resolved = spec.identity() | {
+def resolved(spec: StudySpec) -> dict[str, Any]:
+    """The study file as it was understood, in JSON types: itself a study file, without passwords."""
+    registered = {"best_as": spec.best_as, "evaluation_timeout": spec.evaluation_timeout}
+    return spec.identity() | {
         "study": spec.study,
         "budget": asdict(spec.budget),
         "executor": dict(spec.executor),
@@ -165,16 +166,19 @@ def write_files(directory: Path, spec: StudySpec) -> None:
         "directory": spec.directory,
         "checkpoints": spec.checkpoints,
         "keep": asdict(spec.keep),
+        "profiles": spec.profiles,
+        "plugins": {"disable": list(spec.disabled)},
         "trackers": [dict(tree) for tree in spec.trackers],
-        "register": None if spec.best_as is None else {"best_as": spec.best_as},
+        "register": None if spec.best_as is None else registered,
+        "success_criteria": dict(spec.criteria) or None,
     }
-    environment = {
-        "git_commit": provenance.git_commit(spec.path.resolve().parent),
-        "versions": provenance.versions(),
-        "command": [database.display(word) for word in sys.argv],
-    }
-    _write(directory / "study.yaml", yaml.safe_dump(resolved, sort_keys=False))
-    _write(directory / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+
+def write_files(directory: Path, spec: StudySpec, environment: Mapping[str, Any]) -> None:
+    """What a reader of the directory wants to know: the file as it was understood, and what ran it."""
+    ran = dict(environment) | {"command": [database.display(word) for word in sys.argv]}
+    _write(directory / "study.yaml", yaml.safe_dump(resolved(spec), sort_keys=False))
+    _write(directory / "environment.json", json.dumps(ran, indent=2) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 import optuna
@@ -74,6 +74,12 @@ class Proposer:
         distributions = {name: to_optuna(each) for name, each in active.items()}
         trial_id = self._ledger.add_trial(clone.params, distributions)
         return self._ledger.mirror.get_trial(trial_id)
+
+    def enqueue(self, params: Mapping[str, Scalar], attributes: Mapping[str, Any]) -> int:
+        """A trial that waits to be run first, with these parameters and what the sampler adds to them; its number."""
+        number = len(self._ledger.trials())
+        self._ledger.study.enqueue_trial(dict(params), user_attrs=dict(attributes))
+        return number
 
     def tell(self, frozen: FrozenTrial, state: TrialState, value: float | None) -> None:
         """What `optuna.Study.tell` does for samplers; it cannot be used, for it drops a pruned value."""

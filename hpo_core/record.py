@@ -7,7 +7,7 @@ continues a study takes the stored steps again (`replay`), and ends up where the
 
 from __future__ import annotations
 
-import re
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +19,7 @@ from hpo_core import addresses
 from hpo_core.evidence import Evidence
 from hpo_core.faults import point
 from hpo_core.history import History, Progress
-from hpo_core.retention import Retention
+from hpo_core.retention import Retention, located
 from hpo_core.sampling import derive_seed, to_optuna
 from hpo_core.scheduling import Decision, TrialScheduler
 from hpo_core.space import Space
@@ -34,14 +34,17 @@ _STATES = {
     Ending.FAILED: TrialState.FAIL,
 }
 
+PROFILE = "profile"
+"""The user attribute of a trial that was enqueued with the values of a component's profile: whose."""
+
 OURS = frozenset(
-    "attempt steps seconds reason best_step checkpoint checkpoint_step parent parent_step "
+    "profile attempt steps seconds reason best_step checkpoint checkpoint_step parent parent_step "
     "peak_memory peak_gpu_memory gpu_utilization".split()
 )
 """User attributes with a meaning of their own: a metric of such a name stays in the events and the metrics' table."""
 
-_IN_FOLDER = re.compile(r"/\d+/attempt-\d+/checkpoints/[^/]+$")
-"""The part of a checkpoint's path that the folder of the study's trials does not change."""
+CLASSES = 20
+"""With more classes than that, none becomes an attribute of a trial."""
 
 _FOLDER = "hpo:checkpoints"
 """The attribute of a study that names its folder where all studies keep their checkpoints."""
@@ -74,6 +77,7 @@ class Record:
         self._code_path = code_path
         self._discard = discard
         self._ids: dict[int, int] = {}  # a trial's number -> its id in the ledger
+        self._lead = -math.inf  # the best score of a finished trial
 
     def score(self, report: Report) -> float:
         """The study's metric, turned so that higher is better."""
@@ -171,7 +175,10 @@ class Record:
         mirror, trial_id = self._ledger.mirror, self._ids[trial.number]
         progress = self.history.trials[trial.number]
         state, value = self.result(trial, outcome)
-        for key, attribute in _attributes(trial, progress, outcome, value).items():
+        attributes = _attributes(trial, progress, outcome, value)
+        if value is not None and progress.best_score >= self._lead:
+            attributes = self._per_class(progress) | attributes
+        for key, attribute in attributes.items():
             mirror.set_trial_user_attr(trial_id, key, attribute)
         mirror.set_trial_state_values(trial_id, state, None if value is None else [value])
         self.note(
@@ -207,7 +214,7 @@ class Record:
             seconds=0.0,
         )
 
-    def note(self, kind: str, number: int | None, **data: Any) -> None:
+    def note(self, kind: str, number: int | None, /, **data: Any) -> None:
         """Add an event; the next commit stores and tells it."""
         said = {key: item for key, item in data.items() if item is not None or key in _NULLABLE}
         self.history.apply(self._ledger.record(kind, number, **said))
@@ -284,18 +291,33 @@ class Record:
     def _settle(self, progress: Progress) -> None:
         """What follows for samplers and checkpoints when a trial is finished."""
         frozen = self.frozen(progress.number)
+        if frozen.state is not TrialState.FAIL:
+            self._lead = max(self._lead, progress.best_score)
         self.retention.finished(progress, frozen.state is not TrialState.FAIL)
         self.evidence.update(frozen, progress)
+
+    def _per_class(self, progress: Progress) -> dict[str, float]:
+        """The accuracy on each class at a trial's best epoch; nothing where there are many classes, or none.
+
+        Only a trial that is the best so far has them among its attributes: the best one of the study is one of these,
+        and what a trial has got when it finished never changes. A dashboard with a column for each class of each trial
+        is of no use to anybody.
+        """
+        assert progress.best is not None  # which gave it a value
+        report = self._ledger.class_report(progress.number, progress.best.step)
+        if report is None or len(report.classes) > CLASSES:
+            return {}
+        return {
+            f"acc/{name}": round(recall, 6)
+            for name, recall in zip(report.classes, report.recall, strict=True)
+        }
 
     def _located(self, path: str) -> str:
         """Where a checkpoint of this study lies: `--fresh` has renamed its folder, or it was moved by hand.
 
         What lies under the old path may be another study's by now.
         """
-        if path.startswith(self._folder):
-            return path
-        found = _IN_FOLDER.search(path)
-        return path if found is None else f"{self._folder}{found[0]}"
+        return located(path, self._folder)
 
     def _config(self, frozen: FrozenTrial) -> dict[str, Any]:
         return self.space.fill(lambda name, _: frozen.params[name])

@@ -20,6 +20,7 @@ from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.errors import HpoError
 from hpo_core.history import Standing
+from hpo_core.record import PROFILE
 from hpo_core.retention import Keep
 from hpo_core.spec import StudySpec
 from hpo_core.storage import reading
@@ -209,7 +210,9 @@ class _Added:
         if self.finished:
             ledger.study.add_trial(self.frozen)
         else:
-            ledger.study.enqueue_trial(self.frozen.system_attrs.get("fixed_params", {}))
+            whose = {k: v for k, v in self.frozen.user_attrs.items() if k == PROFILE}
+            params = self.frozen.system_attrs.get("fixed_params", {})
+            ledger.study.enqueue_trial(params, user_attrs=whose)
 
 
 def _added(engine: Engine, record: StudyRecord, events: Iterable[Event]) -> dict[int, _Added]:

@@ -9,6 +9,7 @@ comes to the same answer, and removes what a crash left behind.
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -126,6 +127,18 @@ def _needs(
     else:
         kept = [*progress.checkpoints[:last], best]
     return {each.path: each for each in kept if each is not None}
+
+
+def located(path: str, trials: str) -> str:
+    """Where a checkpoint lies whose study's trials are in the folder `trials` by now."""
+    if path.startswith(trials):
+        return path
+    found = _IN_FOLDER.search(path)
+    return path if found is None else f"{trials}{found[0]}"
+
+
+_IN_FOLDER = re.compile(r"/\d+/attempt-\d+/checkpoints/[^/]+$")
+"""The part of a checkpoint's path that the folder of the study's trials does not change."""
 
 
 def strays(trials: Path, needed: dict[str, Checkpoint]) -> Iterator[Path]:

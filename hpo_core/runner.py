@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,10 +22,13 @@ from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Executor, StudyInfo
 from hpo_core.errors import DiskFullError, HpoError, NoSuccessError, StorageError, StoreError
+from hpo_core.evaluation import StoppedError
 from hpo_core.faults import point
 from hpo_core.holding import hold
 from hpo_core.interruption import Signals
-from hpo_core.preparation import Prepared, prepared, write_files
+from hpo_core.preparation import Prepared, prepared, resolved, write_files
+from hpo_core.presentation import show_best
+from hpo_core.profiles import profiles
 from hpo_core.registration import register_best
 from hpo_core.registry import provenance
 from hpo_core.retention import strays
@@ -83,13 +86,15 @@ def run(
         )
         if _over(engine, spec, found.record):
             return _already_finished(engine, found.record, observers)
-        write_files(directory, spec)
+        environment = provenance.surroundings(spec.path.resolve().parent)
+        write_files(directory, spec, environment)
         stack.enter_context(found.lease.renewing())
         disposal = stack.enter_context(Disposal())
         study = _open(spec, catalog, engine, found, list(observers), wishes, on_outage, disposal)
         if study.store is not None:
             stores.check(study.store)
-        return _drive(spec, catalog, engine, found, study, on_interrupt, disposal)
+        origin = {"study_file": resolved(spec), "environment": environment}
+        return _drive(spec, catalog, engine, found, study, origin, on_interrupt, disposal)
 
 
 def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[Observer]) -> int:
@@ -140,9 +145,11 @@ def _drive(
     engine: Engine,
     found: Prepared,
     study: Study,
+    origin: Mapping[str, Any],
     on_interrupt: Callable[[str], None],
     disposal: Disposal,
 ) -> int:
+    """Drive a study to its end; `origin` is what its trials are made with, the file and the surroundings."""
     executor: Executor = options.bind(catalog, "executors", spec.executor).build()
 
     def stop(signal_name: str) -> None:
@@ -150,8 +157,8 @@ def _drive(
         on_interrupt(signal_name)
 
     with Signals(stop) as signals, _trackers(spec, catalog, study):
-        study.describe(_description(spec))
-        study.record("study_started", **_opening(spec, study))
+        study.describe(_description(spec, origin["environment"]))
+        _begin(spec, catalog, study, origin)
         for change in found.changed:
             study.note("study_changed", change=str(change))
         _sweep(spec, study)
@@ -168,16 +175,17 @@ def _drive(
             disposal.settle()
             _sweep_store(study)
         if study.done:
-            _close(spec, engine, found.record, study)
+            try:
+                _close(spec, catalog, engine, found.record, study, lambda: bool(signals.received))
+            except StoppedError:
+                assert signals.received is not None  # which stopped the evaluation
+                _stop(study, f"{signals.received.name}, before its model was registered")
+                return signals.exit_code
         elif study.blocked is not None:
-            study.record(
-                "study_stopped", **_standing(study), **study.counts(), reason=study.blocked
-            )
+            _stop(study, study.blocked)
             raise _stuck(study, study.blocked)
         elif signals.received is not None:
-            study.record(
-                "study_stopped", **_standing(study), **study.counts(), reason=signals.received.name
-            )
+            _stop(study, signals.received.name)
             return signals.exit_code
         else:
             raise HpoError(
@@ -186,6 +194,23 @@ def _drive(
     if study.best() is None:
         raise _no_success(spec.study)
     return 0
+
+
+def _stop(study: Study, reason: str) -> None:
+    study.record("study_stopped", **_standing(study), **study.counts(), reason=reason)
+
+
+def _begin(spec: StudySpec, catalog: Catalog, study: Study, origin: Mapping[str, Any]) -> None:
+    """Say that a driver runs the study; its first one also enqueues profiles, in the same commit and so once."""
+    new = study.new
+    study.note("study_started", **_opening(spec, study), **origin)
+    if new:
+        first, why = profiles(spec, catalog)
+        for profile in first:
+            study.enqueue(profile)
+        if why is not None:
+            study.note("profiles_left_out", reason=why)
+    study.commit()
 
 
 def _stuck(study: Study, reason: str) -> StorageError:
@@ -300,7 +325,7 @@ def _opening(spec: StudySpec, study: Study) -> dict[str, Any]:
     }
 
 
-def _description(spec: StudySpec) -> dict[str, Any]:
+def _description(spec: StudySpec, environment: Mapping[str, Any]) -> dict[str, Any]:
     """What a dashboard shows beside the study: nothing secret, references stand unresolved."""
     return {
         "objective": spec.objective["name"],
@@ -312,9 +337,9 @@ def _description(spec: StudySpec) -> dict[str, Any]:
             for unit, number in asdict(spec.budget).items()
             if number is not None and unit != "max_attempts"
         ),
-        "git_commit": provenance.git_commit(spec.path.resolve().parent),
+        "git_commit": environment["git_commit"],
         "versions": ", ".join(
-            f"{name} {version}" for name, version in provenance.versions().items()
+            f"{name} {version}" for name, version in environment["versions"].items()
         ),
     }
 
@@ -330,8 +355,19 @@ def _best(study: Study) -> dict[str, Any]:
     }
 
 
-def _close(spec: StudySpec, engine: Engine, record: StudyRecord, study: Study) -> None:
-    """The last events of a study that has reached its target (or the end of its space)."""
+def _close(
+    spec: StudySpec,
+    catalog: Catalog,
+    engine: Engine,
+    record: StudyRecord,
+    study: Study,
+    stopped: Callable[[], bool],
+) -> None:
+    """The last events of a study that has reached its target (or the end of its space).
+
+    Raises StoppedError when somebody wants to stop before the model is registered: the same command does it then.
+    """
+    show_best(engine, record, study)
     study.record(
         "study_finished",
         **_standing(study),
@@ -340,7 +376,7 @@ def _close(spec: StudySpec, engine: Engine, record: StudyRecord, study: Study) -
         reason=_why(study),
     )
     if spec.best_as is not None and study.best() is not None:
-        register_best(spec, spec.best_as, engine, record, study)
+        register_best(spec, spec.best_as, catalog, engine, record, study, stopped)
 
 
 def _why(study: Study) -> str:

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo_core.catalog import Catalog, Entry, noun
-from hpo_core.checking import SEARCH, list_option
+from hpo_core.checking import list_option
 from hpo_core.errors import PluginError
 from hpo_core.options import Component, Option, options_of
-from hpo_core.searched_schema import choice, searched, searched_inside
-from hpo_core.spec import study_file
+from hpo_core.searched_schema import choice, of_tier, searched, searched_inside
+from hpo_core.study_file import study_file
+from hpo_core.tiers import SEARCH
 
 Schema = dict[str, Any]
 
@@ -77,7 +78,7 @@ class _Definitions:
         return schema
 
     def _component_option(self, option: Option, kind: str, searchable: bool) -> Schema:
-        schema = self._component(kind, searchable)
+        schema = self._component(kind, searchable, chosen=searchable and not option.searchable)
         if option.many:
             return {"type": "array", "items": schema}
         return {"anyOf": [schema, {"type": "null"}]} if option.nullable else schema
@@ -97,15 +98,15 @@ class _Definitions:
         self.schemas[name] = schema
         return {"$ref": f"#/$defs/{name}", **said}
 
-    def _component(self, kind: str, searchable: bool) -> Schema:
-        """A reference to the schema of a kind's components."""
-        name = f"searched.{kind}" if searchable else kind
+    def _component(self, kind: str, searchable: bool, *, chosen: bool) -> Schema:
+        """A reference to the schema of a kind's components, or where one may be `chosen` of a choice of them."""
+        name = f"searched.{kind}" if chosen else f"searchable.{kind}" if searchable else kind
         reference = {"$ref": f"#/$defs/{name}"}
         if name not in self.schemas:
             self.schemas[name] = {}  # a component may take a component of its own kind
             alternatives = list(self._alternatives(kind, name, searchable))
-            if searchable:
-                alternatives.append(choice(reference))
+            if chosen:
+                alternatives += [*self._tiers(kind, name), choice(reference)]
             self.schemas[name] = {"title": noun(kind), "anyOf": alternatives or [False]}
         return dict(reference)
 
@@ -132,6 +133,22 @@ class _Definitions:
         if bare:
             yield {"enum": bare}
         yield from objects
+
+    def _tiers(self, kind: str, prefix: str) -> Iterable[Schema]:
+        """`{tier: N}` for each tier, with the options that all of its components take."""
+        for tier, names in self.catalog.tiers(kind).items():
+            try:
+                entries = [self.catalog.entry(kind, name) for name in names]
+                factories = {_signature(entry.factory): entry.factory for entry in entries}
+                known = [options_of(factory) for factory in factories.values()]
+            except (PluginError, TypeError, ValueError, NameError):
+                continue  # the check of a study that names the tier says so
+            schemas = [
+                self.options(factory, f"{prefix}.tier-{tier}-{index}", searchable=True)
+                for index, factory in enumerate(factories.values())
+            ]
+            searches = any(o.range is not None for options in known for o in options.values())
+            yield of_tier(tier, noun(kind), schemas, {SEARCH: _SEARCH} if searches else {})
 
 
 def _shorthand(name: str, listed: Schema) -> Schema:

@@ -44,6 +44,34 @@ def choice(item: Schema) -> Schema:
     )
 
 
+def of_tier(tier: int, noun: str, schemas: list[Schema], more: Schema) -> Schema:
+    """`{tier: N}`, with the options that are in all of the `schemas` of its components, and `more`."""
+    shared = [
+        key for key in schemas[0]["properties"] if all(key in s["properties"] for s in schemas)
+    ]
+    options = {key: _all_of([schema["properties"][key] for schema in schemas]) for key in shared}
+    required = {key for schema in schemas for key in schema["required"]}
+    return {
+        "type": "object",
+        "description": f"The choice of every {noun} of tier {tier}; options are given to each.",
+        "properties": {"tier": {"const": tier}} | more | options,
+        "required": ["tier", *sorted(required)],
+        "additionalProperties": False,
+    }
+
+
+def _all_of(schemas: list[Schema]) -> Schema:
+    """What fits all of these; what they only say of themselves is left out where they differ."""
+    if all(schema == schemas[0] for schema in schemas):
+        return schemas[0]
+    bare = [
+        {key: value for key, value in schema.items() if key not in ("default", "description")}
+        for schema in schemas
+    ]
+    distinct = [schema for index, schema in enumerate(bare) if schema not in bare[:index]]
+    return distinct[0] if len(distinct) == 1 else {"allOf": distinct}
+
+
 def _numbers(schema: Schema) -> list[Schema]:
     """The distributions over numbers that a value's schema leaves room for."""
     alternatives = [schema, *schema.get("anyOf", []), *schema.get("oneOf", [])]

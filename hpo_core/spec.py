@@ -1,137 +1,27 @@
-"""The study file: what may stand in it, and the checked StudySpec that everything else works from.
+"""From a study file to the checked StudySpec that everything else works from.
 
 The file is declared the way every plugin's options are (`hpo_core.options`): by the signature of a function,
-`study_file` below. Its checks, its defaults and its JSON Schema come from there.
+`hpo_core.study_file.study_file`. Its checks, its defaults and its JSON Schema come from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from hpo_core import addresses, references, yaml_source
+from hpo_core import addresses, consistency, evaluation, references, switches, yaml_source
 from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.checking import Checker
 from hpo_core.errors import StudyFileError
-from hpo_core.options import SEARCHABLE, Component, Kind
 from hpo_core.retention import Keep
 from hpo_core.space import Space
+from hpo_core.study_file import study_file
+from hpo_core.switches import Switches
 from hpo_core.trial import Goal
 from hpo_core.yaml_source import Source
-
-NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
-"""Names of studies and models, which name folders: none that begins with a dot, and so not `..`."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Metric(_Section):
-    """Which of the numbers that a trial reports is optimized, and in which direction."""
-
-    name: Annotated[str, Field(min_length=1, description="as the objective reports it")]
-    goal: Annotated[Goal, Field(description="which way is better")]
-
-
-class BudgetSection(_Section):
-    """When the study is done: at the first of these totals, over every restart."""
-
-    trials: Annotated[int | None, Field(ge=1, description="finished trials in all")] = None
-    epochs: Annotated[int | None, Field(ge=1, description="epochs in all, summed over trials")] = (
-        None
-    )
-    hours: Annotated[float | None, Field(gt=0, description="hours of running in all")] = None
-    max_attempts: Annotated[
-        int, Field(ge=1, description="how often one trial may lose its worker before it fails")
-    ] = 3
-
-    @model_validator(mode="after")
-    def _limited(self) -> Self:
-        if self.trials is None and self.epochs is None and self.hours is None:
-            raise ValueError("a budget needs at least one of trials, epochs and hours")
-        return self
-
-
-class KeepSection(_Section):
-    """Which checkpoints are kept; the others are deleted as soon as nobody can need them."""
-
-    last: Annotated[
-        int, Field(ge=1, description="newest ones of each trial that is not finished")
-    ] = 2
-    best: Annotated[int, Field(ge=1, description="finished trials that keep their best one")] = 1
-    paused: Annotated[
-        Annotated[int, Field(ge=0)] | Literal["all"],
-        Field(description="paused trials that keep theirs: all, or how many of the best"),
-    ] = "all"
-
-
-class Register(_Section):
-    """What happens with the best trial when the study is done."""
-
-    best_as: Annotated[
-        str,
-        Field(
-            pattern=NAME,
-            description="the model that the best trial's checkpoint becomes a version of",
-        ),
-    ]
-
-
-def study_file(
-    *,
-    study: Annotated[
-        str,
-        Field(
-            pattern=NAME,
-            description="the study's name: running the same name continues the study",
-        ),
-    ],
-    metric: Annotated[Metric, Field(description="what is optimized")],
-    budget: Annotated[BudgetSection, Field(description="when the study is done")],
-    objective: Annotated[
-        Component,
-        Kind("objectives"),
-        SEARCHABLE,
-        Field(description="what a trial runs; every option may be searched"),
-    ],
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="all randomness derives from it")] = 0,
-    sampler: Annotated[
-        Component, Kind("samplers"), Field(description="proposes parameters")
-    ] = Component("tpe"),
-    trial_scheduler: Annotated[
-        Component, Kind("trial_schedulers"), Field(description="decides which trials go on")
-    ] = Component("none"),
-    executor: Annotated[
-        Component, Kind("executors"), Field(description="where trials run")
-    ] = Component("processes"),
-    storage: Annotated[
-        str, Field(min_length=1, description="SQLAlchemy address of the database")
-    ] = "sqlite:///runs/hpo.db",
-    directory: Annotated[
-        str, Field(min_length=1, description="folder for logs, checkpoints and model versions")
-    ] = "runs",
-    checkpoints: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            description="where checkpoints are kept instead: a folder, or an fsspec URL (s3://bucket/hpo)",
-        ),
-    ] = None,
-    keep: Annotated[KeepSection, Field(description="which checkpoints are kept")] = KeepSection(),  # noqa: B008  # frozen
-    trackers: Annotated[
-        list[Component], Kind("trackers"), Field(description="who else is told of every epoch")
-    ] = [],  # noqa: B006  # a declaration: never called, never changed
-    register: Annotated[
-        Register | None, Field(description="make the best checkpoint a model version")
-    ] = None,
-) -> None:
-    """The top level of a study file. Never called: its signature is the declaration."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +29,9 @@ class StudySpec:
     """A study file, checked against the installed plugins, defaults filled in.
 
     The components are mappings with `name` and every option; `objective` may hold distributions. References to the
-    environment are unresolved. `path` is where the file was read from: user code is looked up beside it.
+    environment are unresolved. `path` is where the file was read from: user code is looked up beside it. `disabled`
+    are the plugins that are switched off, here or in an `hpo.toml`. `criteria` are the bounds of `success_criteria` by
+    name, those that are set.
     """
 
     study: str
@@ -158,6 +50,10 @@ class StudySpec:
     keep: Keep
     best_as: str | None
     path: Path
+    profiles: bool = True
+    disabled: tuple[str, ...] = ()
+    criteria: Mapping[str, float] = field(default_factory=dict)
+    evaluation_timeout: float = 900.0
 
     @property
     def space(self) -> Space:
@@ -173,6 +69,21 @@ class StudySpec:
             "sampler": dict(self.sampler),
             "trial_scheduler": dict(self.trial_scheduler),
         }
+
+
+def load_study(
+    path: Path, overrides: Iterable[str], installed: Catalog
+) -> tuple[StudySpec, Catalog]:
+    """As `load_spec`, and the catalog without the plugins that the study or an `hpo.toml` switches off."""
+    source = read(path, overrides)
+    catalog = without_disabled(installed, source, path)
+    return check(source, catalog, path), catalog
+
+
+def without_disabled(installed: Catalog, source: Source, path: Path) -> Catalog:
+    """The catalog that a study is to be checked and run with. Raises StudyFileError for a wrong `hpo.toml`."""
+    theirs = switches.of_file(installed, path.parent, Path())
+    return installed.without(_switches(source) | theirs)
 
 
 def load_spec(path: Path, overrides: Iterable[str], catalog: Catalog) -> StudySpec:
@@ -196,6 +107,7 @@ def check(source: Source, catalog: Catalog, path: Path, *, runs_here: bool = Tru
 
     The environment that a study refers to must be set if it `runs_here`: another machine has its own.
     """
+    catalog = catalog.without(_switches(source))
     checker = Checker(catalog)
     given = {key: value for key, value in source.data.items() if not str(key).startswith("x-")}
     tree = checker.options(study_file, "a study file", given, (), searchable=False)
@@ -203,10 +115,45 @@ def check(source: Source, catalog: Catalog, path: Path, *, runs_here: bool = Tru
         checker.blame(place, f"the environment variable {name} is not set")
     if isinstance(given.get("checkpoints"), str):
         _check_address(given["checkpoints"], checker)
+    for index, name in enumerate(tree["plugins"]["disable"] if tree.get("plugins") else ()):
+        if (wrong := switches.unknown(name, catalog)) is not None:
+            checker.blame(("plugins", "disable", index), wrong[0], suggestion=wrong[1])
+    if not checker.problems:
+        consistency.check(tree["objective"], checker)
+        _check_criteria(tree, checker)
     if checker.problems:
         located = [source.locate(place, problem) for place, problem in checker.problems]
         raise StudyFileError(source.name, located, source.text)
-    return _spec(tree, path)
+    return _spec(tree, path, tuple(sorted(catalog.switches)))
+
+
+def _check_criteria(tree: Mapping[str, Any], checker: Checker) -> None:
+    """Whether the criteria can ever be judged: of a model that is registered and that its objective measures."""
+    if tree["success_criteria"] is None:
+        return
+    objective = tree["objective"]
+    if tree["register"] is None:
+        checker.blame(
+            ("success_criteria",),
+            "only a model that is registered is measured: add register: {best_as: NAME}",
+        )
+    elif not evaluation.evaluates(checker.catalog, objective["name"], objective):
+        checker.blame(
+            ("success_criteria",),
+            f"the objective '{objective['name']}', as it is set here, does not measure its models",
+        )
+
+
+def _switches(source: Source) -> Switches:
+    """The plugins that a study file switches off, which is yet to be checked."""
+    section = source.data.get("plugins")
+    names = section.get("disable") if isinstance(section, Mapping) else None
+    found: Switches = {}
+    for index, name in enumerate(names if isinstance(names, list) else []):
+        if isinstance(name, str):
+            mark = source.mark(("plugins", "disable", index))
+            found[name] = f"{source.name}:{mark.line}" if mark.override is None else "an override"
+    return found
 
 
 def _check_address(address: str, checker: Checker) -> None:
@@ -217,7 +164,7 @@ def _check_address(address: str, checker: Checker) -> None:
         checker.blame(("checkpoints",), message, suggestion=meant)
 
 
-def _spec(tree: Mapping[str, Any], path: Path) -> StudySpec:
+def _spec(tree: Mapping[str, Any], path: Path, disabled: tuple[str, ...]) -> StudySpec:
     return StudySpec(
         study=tree["study"],
         metric=tree["metric"]["name"],
@@ -235,4 +182,13 @@ def _spec(tree: Mapping[str, Any], path: Path) -> StudySpec:
         keep=Keep(**tree["keep"]),
         best_as=tree["register"]["best_as"] if tree["register"] else None,
         path=path,
+        profiles=tree["profiles"],
+        disabled=disabled,
+        criteria=_bounds(tree["success_criteria"]),
+        evaluation_timeout=(tree["register"] or {}).get("evaluation_timeout", 900.0),
     )
+
+
+def _bounds(criteria: Mapping[str, Any] | None) -> dict[str, float]:
+    """Those that are set."""
+    return {name: bound for name, bound in (criteria or {}).items() if bound is not None}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -21,8 +21,9 @@ from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.errors import HpoError
 from hpo_core.history import Progress, Standing
+from hpo_core.profiles import Profile
 from hpo_core.proposing import Proposer
-from hpo_core.record import Record
+from hpo_core.record import PROFILE, Record
 from hpo_core.sampling import SpaceExhausted, derive_seed
 from hpo_core.scheduling import (
     CONTINUE,
@@ -35,6 +36,7 @@ from hpo_core.scheduling import (
     Wait,
 )
 from hpo_core.spec import StudySpec
+from hpo_core.storage import user_plots
 from hpo_core.storage.ledger import Ledger
 from hpo_core.trial import Checkpoint, Ending, Event, Outcome, Report, Trial
 
@@ -141,6 +143,11 @@ class Study:
         return self.over is not None or not (self._room or self._history.unfinished)
 
     @property
+    def new(self) -> bool:
+        """Whether no driver has run it before."""
+        return self._history.drivers == 0
+
+    @property
     def finished(self) -> int:
         """How many trials have ended for good, well or not."""
         return self._history.finished
@@ -210,12 +217,25 @@ class Study:
             self._record.refuse(number, "not of this study's space")
         self.commit()
 
+    def enqueue(self, profile: Profile) -> None:
+        """Have a trial with the values of a profile run before a sampler proposes any; the next commit stores it."""
+        number = self._proposer.enqueue(profile.params, {PROFILE: profile.component})
+        self.note("profile_enqueued", number=number, **asdict(profile))
+
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Set user attributes of the study, for whoever looks at it in a dashboard; stored by the next commit."""
         study = self._ledger.study
         for key, value in attributes.items():
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)
+
+    def plot(self, name: str, figure: Mapping[str, Any]) -> None:
+        """Show a figure, plotly's JSON, on the study's page of a dashboard; stored by the next commit."""
+        user_plots.put(self._ledger.study, name, figure)
+
+    def plotted(self, name: str) -> bool:
+        """Whether the study shows a figure of that name."""
+        return user_plots.has(self._ledger.study, name)
 
     def note(self, kind: str, trial: int | None = None, **data: Any) -> None:
         """Add an event that changes no trial; the next commit stores and tells it. May be called by an observer."""
@@ -284,7 +304,9 @@ class Study:
             self._exhausted = str(error)
             return None
         if frozen.number < known:
-            return self._record.start(frozen, origin="enqueued")
+            whose = frozen.user_attrs.get(PROFILE)
+            reason = None if whose is None else f"the profile of the {whose}"
+            return self._record.start(frozen, origin="enqueued", reason=reason)
         learned_from = evidence.results(fidelity)
         return self._record.start(
             frozen, origin="new", learned_from=learned_from, fidelity=fidelity
@@ -347,7 +369,8 @@ class Study:
             return Decision.stopped(diverged), "metric"
         if progress.repeats(report.step):
             return CONTINUE, "scheduler"  # as it was decided then, or the trial had ended
-        decision = self._scheduler.on_report(trial, report, self._record.score(report))
+        told = replace(report, classes=None)  # as when it is told again from the events
+        decision = self._scheduler.on_report(trial, told, self._record.score(report))
         if not decision.stop and report.step != trial.epochs:
             under_way = len(self._history.running) - 1 + report.step - progress.step
             spent = self.budget.spent(self._history, time.time(), under_way)

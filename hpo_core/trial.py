@@ -92,7 +92,8 @@ class ClassReport(_Json):
 
     `classes` are their names, `precision`, `recall` and `f1` a number from 0 to 1 for each, in their order. `confusion`
     holds (label, predicted, images) by the classes' indices, of which only those with images. `groups` are sets of
-    classes by name (`hpo_core.Dataset.groups`), as indices.
+    classes by name (`hpo_core.Dataset.groups`), as indices. Raises ValueError for what could not be stored or read
+    back, so that an objective is told where it makes one: numbers are Python's own, `tolist()` gives them.
     """
 
     classes: tuple[str, ...]
@@ -101,6 +102,23 @@ class ClassReport(_Json):
     f1: tuple[float, ...]
     confusion: tuple[tuple[int, int, int], ...]
     groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = range(len(self.classes))
+        if not all(isinstance(name, str) for name in [*self.classes, *self.groups]):
+            raise ValueError("a class report has names of classes and groups that are no text")
+        for name in ("precision", "recall", "f1"):
+            given = getattr(self, name)
+            if len(given) != len(known):
+                raise ValueError(f"a class report has {len(given)} {name} for {len(known)} classes")
+            if not all(isinstance(number, float | int) for number in given):
+                raise ValueError(f"a class report has {name} that are no numbers of Python's")
+        indices = [index for entry in self.confusion for index in entry[:2]]
+        indices += [index for members in self.groups.values() for index in members]
+        if not all(type(index) is int and index in known for index in indices):
+            raise ValueError(f"a class report names classes beyond its {len(known)}, or not by int")
+        if not all(type(entry[2]) is int and entry[2] >= 0 for entry in self.confusion):
+            raise ValueError("a class report counts images otherwise than by int from 0")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -188,7 +206,7 @@ class Event:
     `seq` counts from 0 without gaps within a study. `kind` is one of `study_started`, `trial_started`, `report`,
     `trial_paused`, `trial_lost` (an attempt, to be repeated), `trial_interrupted`, `trial_finished`, `late` (what a
     lost attempt still said), `warning`, `study_stopped`, `study_finished`, `study_changed`, `model_registered`,
-    `model_skipped`, `tracker_disabled`.
+    `model_skipped`, `tracker_disabled`, `profile_enqueued` (the trial is its `number`), `profiles_left_out`.
     `time` is seconds since the epoch, for people: nothing is decided by it.
     """
 

@@ -117,6 +117,7 @@ def _warm_up() -> None:
     plugins.load = lambda *_: loaded
     provenance.versions = lambda: versions
     provenance.git_commit = lambda _: None
+    provenance.code = lambda _: {"git_branch": None, "git_diff_sha256": None}
     for name in ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "safetensors.numpy"):
         import_module(name)
     for kind, names in WARM.items():

@@ -49,7 +49,7 @@ _SETTINGS = {
     "fsync": "off",  # what the server wrote survives its own death, and the machine is not to fail
     "io_method": "sync",
     "dynamic_shared_memory_type": "mmap",
-    "max_connections": "50",
+    "max_connections": "100",  # fifty processes register models at once
 }
 
 

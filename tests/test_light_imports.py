@@ -51,6 +51,9 @@ def imported(*words: str, cwd: Path) -> set[str]:
         ["plugins"],
         ["list", "samplers"],
         ["schema"],
+        ["extract", "model: resnet18"],
+        ["results", "--help"],
+        ["results", "query", "--help"],
     ],
     ids=lambda words: " ".join(Path(word).name for word in words),
 )

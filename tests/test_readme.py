@@ -37,16 +37,41 @@ def hpo_commands() -> list[str]:
     return [line.split("#")[0].strip() for line in lines if line.startswith("hpo ")]
 
 
+STAND_IN = """
+from hpo_core import ClassReport
+
+def stand_in(run, lr, lr_scheduler, split_seed):
+    right = 40 + len(lr_scheduler) + split_seed
+    confusion = ((0, 0, right), (0, 1, 60 - right), (1, 1, 50), (1, 0, 10))
+    share = (right / 60, 50 / 60)
+    classes = ClassReport(("0", "1"), share, share, share, confusion)
+    run.report(1, {"val_accuracy": sum(share) / 2 - lr}, classes)
+"""
+STUDY = """
+study: {name}
+metric: {{name: val_accuracy, goal: maximize}}
+budget: {{trials: 12}}
+objective:
+  name: python
+  call: stand_in:stand_in
+  arguments:
+    lr: {{float: [0.01, 0.1]}}
+    lr_scheduler: {{choice: [cosine, one-cycle]}}
+    split_seed: {{choice: [0, 1]}}
+executor: inline
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository's studies, and a small study called `resnet_lr` that has been run."""
+    """The repository's studies, and two that stand in for those of the README, which have been run."""
     made = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "studies", made / "studies")
-    text = (made / "studies" / "branin.yaml").read_text()
-    text = text.replace("study: branin", "study: resnet_lr").replace("trials: 60", "trials: 12")
-    (made / "studies" / "small.yaml").write_text(text)
-    done = run(made, "hpo run studies/small.yaml --allow-code")
-    assert done.returncode == 0, done.stderr
+    (made / "studies" / "stand_in.py").write_text(STAND_IN)
+    for name in ("resnet_lr", "scheduler_shootout"):
+        (made / "studies" / "small.yaml").write_text(STUDY.format(name=name))
+        done = run(made, "hpo run studies/small.yaml --allow-code")
+        assert done.returncode == 0, done.stderr
     return made
 
 
@@ -84,7 +109,9 @@ def test_commands_are_those_that_there_are() -> None:
     named = set(re.findall(r"^\| `hpo ([a-z-]+)", README, re.MULTILINE))
     named |= set(re.findall(r"`hpo ([a-z-]+)[ `]", README.split("## Commands")[1].split("##")[0]))
     catalog, _ = plugins.load()
-    assert named == {*COMMANDS, *catalog.names("commands")}
+    assert named == {*COMMANDS, *(name for name in catalog.names("commands") if " " not in name)}
+    for group, word in (name.split() for name in catalog.names("commands") if " " in name):
+        assert re.search(rf"`hpo {group} [a-z|\\ -]*{word}", README), f"hpo {group} {word}"
 
 
 def test_the_first_two_commands_are_what_ci_calls() -> None:
@@ -116,9 +143,11 @@ def test_studies_in_it_are_valid() -> None:
         check(parse(text, "README.md"), catalog, ROOT / "README.md")
 
 
-def test_the_plugin_is_the_one_that_is_tested() -> None:
+def test_the_plugins_are_those_that_are_tested() -> None:
     assert blocks("toml") == [(ROOT / "tests/third_party/pyproject.toml").read_text()]
-    assert blocks("python") == [(ROOT / "tests/third_party/hpo_thermo.py").read_text()]
+    one_file = [ROOT / f"tests/one_file/hpo_{name}.py" for name in ("tiny", "knee", "stripes")]
+    files = [ROOT / "tests/third_party/hpo_thermo.py", *one_file]
+    assert blocks("python") == [file.read_text() for file in files]
 
 
 def test_every_hook_is_documented_with_its_signature() -> None:

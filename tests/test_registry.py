@@ -94,7 +94,8 @@ def test_a_folder_that_no_row_names_is_passed_over(engine: Engine, candidate: Ca
     orphan.mkdir(parents=True)
     (orphan / "model.safetensors").write_bytes(b"of a process that was killed")
     version = register(engine, candidate)
-    assert version.version == 2
+    assert version.version == 1  # numbers have no gaps, whatever lies in the folder
+    assert Path(version.path).read_bytes() == b"weights"
     assert (orphan / "model.safetensors").read_bytes() == b"of a process that was killed"
 
 
@@ -180,6 +181,21 @@ def test_the_commit_says_whether_files_differ(tmp_path: Path) -> None:
     assert provenance.git_commit(tmp_path) == commit
     (tmp_path / "code.py").write_text("2")
     assert provenance.git_commit(tmp_path) == f"{commit}-dirty"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+def test_what_differs_from_the_commit_has_a_digest(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch", "work")
+    (tmp_path / "code.py").write_bytes(b"1\xff")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    clean = provenance.code(tmp_path)
+    assert clean == {"git_branch": "work", "git_diff_sha256": None}
+    (tmp_path / "code.py").write_bytes(b"2\xfe")
+    first = provenance.code(tmp_path)["git_diff_sha256"]
+    assert first is not None and provenance.code(tmp_path)["git_diff_sha256"] == first
+    (tmp_path / "code.py").write_bytes(b"3\xfe")
+    assert provenance.code(tmp_path)["git_diff_sha256"] not in (None, first)
 
 
 def test_there_is_no_commit_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

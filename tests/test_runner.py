@@ -273,7 +273,10 @@ def test_the_study_is_written_down_as_it_was_understood(
     text = (tmp_path / "runs" / "bowl" / "study.yaml").read_text()
     assert check(parse(text, "study.yaml"), catalog, spec.path) == spec
     environment = json.loads((tmp_path / "runs" / "bowl" / "environment.json").read_text())
-    assert set(environment) == {"git_commit", "versions", "command"}
+    assert set(environment) == {
+        *("git_commit", "git_branch", "git_diff_sha256", "versions", "platform", "hardware"),
+        "command",
+    }
     assert environment["versions"]["optuna"] == optuna.__version__
     assert not list(tmp_path.rglob("*.part"))
 

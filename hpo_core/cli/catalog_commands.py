@@ -8,6 +8,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,8 @@ from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import count
 from hpo_core.errors import PluginError, UsageError, nearest
 from hpo_core.hookspecs import HOOKS, KINDS
-from hpo_core.plugins import Plugin, load
+from hpo_core.plugins import Plugin, load, load_enabled, marked
+from hpo_core.spec import read, without_disabled
 
 SHOWN = 20  # names of a kind in the text about one plugin, which may offer a thousand
 
@@ -35,13 +37,19 @@ app = typer.Typer(
 def plugins(context: typer.Context, json: Json = False) -> None:
     """Installed plugins and what they offer; without a further word, the list of them."""
     if context.invoked_subcommand is None:
-        list_plugins(json)
+        list_plugins(json=json)
 
 
 @app.command("list")
-def list_plugins(json: Json = False) -> None:
-    """Every installed plugin, what it offers, and why a broken one did not load."""
-    catalog, found = load()
+def list_plugins(
+    study: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="As this study has it, which may disable some."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Every installed plugin, what it offers, why a broken one did not load, and where one is disabled."""
+    catalog, found = load_enabled() if study is None else _for_study(study)
     if json:
         return _print_json([plugin_document(catalog, plugin) for plugin in found])
     rows = [
@@ -49,6 +57,12 @@ def list_plugins(json: Json = False) -> None:
         for plugin in found
     ]
     print_table(("plugin", "distribution", "version", "offers"), rows)
+
+
+def _for_study(path: Path) -> tuple[Catalog, list[Plugin]]:
+    installed, found = load()
+    catalog = without_disabled(installed, read(path, ()), path)
+    return catalog, marked(found, catalog)
 
 
 @app.command("show")
@@ -59,7 +73,7 @@ def show(
     json: Json = False,
 ) -> None:
     """A component with its options, or a plugin with what it offers."""
-    catalog, found = load()
+    catalog, found = load_enabled()
     entries = [entry for kind in KINDS for entry in _called(catalog, kind, name)]
     named = [plugin for plugin in found if name in (plugin.name, plugin.distribution)]
     if not entries and not named:
@@ -78,17 +92,30 @@ def show(
 
 def list_kind(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(KINDS), show_default=False)],
+    tier: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only those of this tier.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """The components of a kind: what a study file may name there."""
-    catalog, _ = load()
-    entries = catalog.entries(kind_called(kind))
+    catalog, _ = load_enabled()
+    called = kind_called(kind)
+    entries = catalog.entries(called)
+    if tier is not None:
+        known = catalog.tiers(called)
+        if tier not in known:
+            there = (
+                f"there are the tiers {', '.join(map(str, known))}" if known else "none has a tier"
+            )
+            raise UsageError(f"no {noun(called)} is of tier {tier}: {there}")
+        entries = [entry for entry in entries if entry.tier == tier]
     if json:
         return _print_json([entry_document(entry) for entry in entries])
-    print_table(
-        ("name", "plugin", "what it is"),
-        [(entry.name, entry.plugin, entry_summary(entry)) for entry in entries],
-    )
+    head = ("plugin", "what it is")
+    rows = [(entry.name, entry.tier, entry.plugin, entry_summary(entry)) for entry in entries]
+    if all(entry.tier is None for entry in entries):
+        return print_table(("name", *head), [(row[0], *row[2:]) for row in rows])
+    print_table(("name", "tier", *head), rows)
 
 
 def kind_called(word: str) -> str:
@@ -104,6 +131,8 @@ def kind_called(word: str) -> str:
 
 def plugin_summary(catalog: Catalog, plugin: Plugin) -> str:
     """What a plugin offers, counted, or why it did not load."""
+    if plugin.disabled is not None:
+        return f"disabled by {plugin.disabled}"
     if plugin.error is not None:
         return f"BROKEN: {plugin.error}"
     offers = {kind: len(_of_plugin(catalog, kind, plugin)) for kind in HOOKS}
@@ -124,7 +153,9 @@ def plugin_document(catalog: Catalog, plugin: Plugin) -> dict[str, Any]:
 def plugin_lines(catalog: Catalog, plugin: Plugin) -> Iterator[str]:
     """A plugin as people read it."""
     yield f"plugin {plugin.name}: {plugin.distribution} {plugin.version}, module {plugin.module}"
-    if plugin.error is not None:
+    if plugin.disabled is not None:
+        yield f"  disabled by {plugin.disabled}"
+    elif plugin.error is not None:
         yield f"  BROKEN: {plugin.error}"
     for kind, names in plugin_document(catalog, plugin)["offers"].items():
         more = f" and {len(names) - SHOWN} more: hpo list {kind}" if len(names) > SHOWN else ""
@@ -146,6 +177,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "name": entry.name,
         "plugin": entry.plugin,
         "distribution": entry.distribution,
+        "tier": entry.tier,
     }
     try:
         factory = entry.factory
@@ -158,7 +190,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
 def entry_lines(entry: Entry) -> Iterator[str]:
     """A component as people read it. Raises PluginError when its module cannot be imported."""
     factory = entry.factory
-    yield f"{noun(entry.kind)} {entry.name}  (plugin {entry.plugin}, {entry.distribution})"
+    tier = "" if entry.tier is None else f", tier {entry.tier}"
+    yield f"{noun(entry.kind)} {entry.name}  (plugin {entry.plugin}, {entry.distribution}{tier})"
     yield from (f"  {line}".rstrip() for line in docstring(factory).splitlines())
     yield from option_rows(described_options(factory))
 

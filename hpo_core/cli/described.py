@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from hpo_core.catalog import noun
@@ -103,9 +105,14 @@ def _schema(option: Option) -> Mapping[str, Any]:
     if option.kind:
         return {}
     try:
-        return option.adapter.json_schema()
+        return _json_schema(option.adapter)
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError):
         return {}
+
+
+@functools.cache
+def _json_schema(adapter: TypeAdapter[Any]) -> Mapping[str, Any]:
+    return adapter.json_schema()
 
 
 def _type(schema: Mapping[str, Any]) -> str:

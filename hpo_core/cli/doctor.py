@@ -146,12 +146,14 @@ def _machine() -> Iterator[Finding]:
 
 def _plugins() -> Iterator[Finding]:
     from hpo_core.hookspecs import HOOKS
-    from hpo_core.plugins import load
+    from hpo_core.plugins import load_enabled
 
-    catalog, plugins = load()
+    catalog, plugins = load_enabled()
     for plugin in plugins:
         where = f"{plugin.distribution} {plugin.version}"
-        if plugin.error is None:
+        if plugin.disabled is not None:
+            yield Finding("plugins", plugin.name, f"{where}, disabled by {plugin.disabled}")
+        elif plugin.error is None:
             yield Finding("plugins", plugin.name, where)
         else:
             yield Finding("plugins", plugin.name, f"{where}: {clean(plugin.error)}", "broken")

@@ -25,6 +25,7 @@ HELP = "Search hyperparameters of PyTorch models: `hpo init`, then `hpo run stud
 
 COMMANDS = {
     "init": ("writing:init", "Write a commented starter study and its schema."),
+    "extract": ("extract:extract", "Make a study file from plain text."),
     "validate": ("running:validate", "Check a study file, every problem at once."),
     "run": ("running:run", "Run a study, or continue it to the same total."),
     "stop": ("stopping:stop", "Stop a study that runs in another shell."),
@@ -34,10 +35,15 @@ COMMANDS = {
     "why": ("why:why", "Why a trial became what it is, step by step."),
     "replay": ("replay:replay", "Check that a study's decisions follow from its events."),
     "best": ("reading:best", "The best trial, and the model that it became."),
+    "results": ("results:app", "Compare trials, LR schedulers, models, classes."),
+    "importance": ("importance:importance", "How much each parameter matters, with intervals."),
+    "recommend": ("recommend:recommend", "What to change in a study file, with the evidence."),
+    "report": ("report:report", "A study as one HTML file, and its figures as PNG."),
     "plugins": ("catalog_commands:app", "Installed plugins and what they offer."),
     "list": ("catalog_commands:list_kind", "The components of a kind."),
     "schema": ("writing:schema", "Print the JSON Schema of study files."),
     "models": ("models:app", "Model versions: the best checkpoints of studies."),
+    "reproduce": ("reproducing:reproduce", "Train a model version again and compare."),
     "dashboard": ("dashboard:dashboard", "Look at studies in a web browser."),
     "doctor": ("doctor:doctor", "What to paste into a bug report."),
 }
@@ -59,7 +65,9 @@ class _Commands(MutableMapping[str, Any]):
         command.name = name
         if isinstance(command, TyperGroup):
             for word in plugin_commands.words_of(name):
-                if word not in command.commands:  # ours, and those of who made the group, come first
+                if (
+                    word not in command.commands
+                ):  # ours, and those of who made the group, come first
                     command.add_command(self[f"{name} {word}"], word)
         return command
 

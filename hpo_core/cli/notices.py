@@ -9,7 +9,9 @@ from hpo_core.cli.progress import TrialProgress
 from hpo_core.cli.wording import clean, count
 from hpo_core.trial import Event
 
-QUIET = frozenset(["trial_started", "trial_paused", "late"])
+QUIET = frozenset(
+    ["trial_started", "trial_paused", "late", "profile_enqueued", "profiles_left_out"]
+)
 """Kinds that are nothing to worry about."""
 
 
@@ -32,6 +34,11 @@ def notice(event: Event, trial: TrialProgress | None) -> str | None:
         case "warning":
             about = "" if event.trial is None else f"trial {event.trial}: "
             return f"warning: {about}{clean(data['reason'])}"
+        case "profile_enqueued":
+            left_out = "".join(f"; left out {clean(each)}" for each in data["left_out"])
+            return f"profile of the {clean(data['component'])}: trial {data['number']}{left_out}"
+        case "profiles_left_out":
+            return f"profiles left out: {clean(data['reason'])}"
         case "study_changed":
             return f"changed   {clean(data['change'])}"
         case "tracker_disabled":

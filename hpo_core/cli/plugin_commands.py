@@ -21,7 +21,7 @@ KIND = "commands"
 def _catalog() -> Catalog:
     from hpo_core import plugins
 
-    return plugins.load()[0]
+    return plugins.load_enabled()[0]
 
 
 def names() -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hpo_core.catalog import Catalog
+from hpo_core.profiles import profiles
 from hpo_core.space import Choice, Distribution, Int, Scalar
 from hpo_core.spec import StudySpec
 
@@ -25,7 +26,9 @@ def preview(spec: StudySpec, catalog: Catalog, *, json: bool) -> None:
         "budget": asdict(spec.budget),
         "storage": display(spec.storage),
         "plugins": _plugins(spec, catalog),
+        "disabled": dict(catalog.switches),
         "parameters": {name: str(item) for name, item in spec.space.parameters().items()},
+        "profiles": _profiles(spec, catalog),
         "samples": [_sample(spec, seed) for seed in range(SAMPLES)],
     }
     if json:
@@ -34,6 +37,13 @@ def preview(spec: StudySpec, catalog: Catalog, *, json: bool) -> None:
     import yaml
 
     print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True), end="")
+
+
+def _profiles(spec: StudySpec, catalog: Catalog) -> dict[str, Any]:
+    """The trials that a new study would begin with, and why there are not more."""
+    found, why = profiles(spec, catalog)
+    told: dict[str, Any] = {"first": [asdict(profile) for profile in found]}
+    return told if why is None else told | {"left_out": why}
 
 
 def _sample(spec: StudySpec, seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hpo_core import plugins
 from hpo_core.catalog import Catalog
 from hpo_core.cli.arguments import Json
 from hpo_core.errors import StudyFileError
-from hpo_core.spec import StudySpec, load_spec
+from hpo_core.spec import StudySpec, load_study
 
 if TYPE_CHECKING:
     from hpo_core.runner import Wishes
@@ -31,9 +31,8 @@ Overrides = Annotated[
 
 def validate(file: File, overrides: Overrides = None) -> None:
     """Check a study file, every problem at once. Imports no torch and needs no network."""
-    catalog, _ = plugins.load()
     try:
-        spec = load_spec(file, overrides or [], catalog)
+        spec, _ = load_study(file, overrides or [], plugins.load()[0])
     except StudyFileError as error:
         print(error, file=sys.stderr)
         number = len(error.problems)
@@ -81,8 +80,7 @@ def run(
     given = list(overrides or [])
     if workers is not None:
         given.append(f"executor.workers={workers}")
-    catalog, _ = plugins.load()
-    spec = load_spec(file, given, catalog)
+    spec, catalog = load_study(file, given, plugins.load()[0])
     if storage is not None:
         spec = replace(spec, storage=storage)
     if dry_run:

@@ -108,6 +108,9 @@ def _models(progress: Progress) -> Iterator[str]:
             f"model     {clean(model['name'])} version {model['version']} from trial "
             f"{model['trial']} (sha256 {model['sha256'][:12]}), {clean(model['path'])}"
         )
+        measured = model.get("measured", {})
+        if "accuracy" in measured:
+            yield f"          test accuracy {measured['accuracy']:.4f} on {measured['n']} images"
 
 
 def _next(progress: Progress, command: str) -> Iterator[str]:

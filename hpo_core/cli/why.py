@@ -75,7 +75,8 @@ def _origin(origin: Origin) -> str:
             f"epoch {origin.parent_step}{because}"
         )
     if origin.kind == "enqueued":
-        return f"somebody enqueued it through Optuna{because}"
+        whose = "when the study began" if origin.reason else "somebody enqueued it through Optuna"
+        return f"{whose}{because}"
     return f"the sampler '{origin.sampler}' proposed it, having seen {_evidence(origin)}"
 
 

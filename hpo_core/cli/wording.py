@@ -75,8 +75,9 @@ def about(seconds: float) -> str:
 
 
 def count(number_of: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+    """`1 trial`, `2 trials`, `2 losses`."""
+    ending = "" if number_of == 1 else "es" if noun.endswith("ss") else "s"
+    return f"{number_of} {noun}{ending}"
 
 
 def size(number_of_bytes: float) -> str:

@@ -53,7 +53,7 @@ def init(
     name = "".join(
         char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in file.stem
     )
-    catalog, _ = plugins.load()
+    catalog, _ = plugins.load_enabled()
     file.parent.mkdir(parents=True, exist_ok=True)
     schema = json_module.dumps(study_schema(catalog), indent=1) + "\n"
     (file.parent / SCHEMA_FILE).write_text(schema, encoding="utf-8")
@@ -65,5 +65,5 @@ def init(
 
 def schema() -> None:
     """Print the JSON Schema of study files, made from the installed plugins."""
-    catalog, _ = plugins.load()
+    catalog, _ = plugins.load_enabled()
     print(json_module.dumps(study_schema(catalog), indent=1))

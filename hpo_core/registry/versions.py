@@ -1,63 +1,55 @@
-"""Model versions in the database, and their files.
+"""How a checkpoint becomes a model version: its files are put in place, then its row is written.
 
-A version is immutable: its number, its file and its sha256 are written once. The file is copied beside the studies as
-`DIRECTORY/models/NAME/VERSION/`, so that neither cleaning up a study nor starting it afresh touches it. The folder gets
-its name only when it is complete, and the row is written after it: a process killed in between leaves a folder that no
-row names, which the next registration passes over.
+A version is immutable: its number, its files and their sha256 are written once. The files are copied beside the studies
+as `DIRECTORY/models/NAME/VERSION/`, so that neither cleaning up a study nor starting it afresh touches them.
+
+Numbers have no gaps and none is given twice, whoever registers at the same time: a number is dealt in the transaction
+that writes the row, by one process at a time. The folder gets its name in the same transaction, when it is complete, so
+a row always names complete files; a process that is killed in between leaves a folder that no row names (see
+`hpo_core.registry.files`) and gives its number back.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Row, func, insert, select
+from sqlalchemy import Connection, Engine, insert
 
+from hpo_core import checkpoints
 from hpo_core.errors import DiskFullError, StorageError, StoreError, disk_is_full
 from hpo_core.faults import point
-from hpo_core.registry import provenance
-from hpo_core.storage.database import connect
+from hpo_core.registry import dashboard, files, provenance
+from hpo_core.registry.changing import changing, log
+from hpo_core.registry.files import EVALUATION, PROVENANCE, digest
+from hpo_core.registry.model_version import ModelVersion, list_versions, read, version_of
 from hpo_core.storage.tables import hpo_model_versions as table
+from hpo_core.trial import json_safe
 
-_JSON = ("metrics", "params", "config", "versions")
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A registered checkpoint and its lineage. `path` is the file, `created` seconds since the epoch."""
-
-    name: str
-    version: int
-    sha256: str
-    path: str
-    study: str
-    study_id: int
-    trial: int
-    metric: str
-    value: float
-    metrics: dict[str, float]
-    params: dict[str, Any]
-    config: dict[str, Any]
-    git_commit: str | None
-    versions: dict[str, str]
-    created: float
-
-    @property
-    def label(self) -> str:
-        """What people and commands call it: `resnet18-digits@1`."""
-        return f"{self.name}@{self.version}"
+__all__ = [
+    "Candidate",
+    "ModelVersion",
+    "digest",
+    "list_versions",
+    "not_registered",
+    "register",
+    "version_of",
+]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finished trial whose checkpoint is to become a version."""
+    """A finished trial whose checkpoint is to become a version.
+
+    `checkpoint` is the file of its weights; what lies beside it and belongs to the model (`checkpoints.OF_A_MODEL`)
+    comes along. `provenance` (JSON types) is what is known of how it was made, and `evaluation` how it did on data that
+    nothing was chosen by; None: nobody has measured that. `git_commit` is what the code was, where that is not to be
+    asked of `code_folder` now.
+    """
 
     study: str
     study_id: int
@@ -68,7 +60,10 @@ class Candidate:
     params: Mapping[str, Any]
     config: Mapping[str, Any]
     checkpoint: Path
-    code_folder: Path  # whose git commit is recorded
+    code_folder: Path | None  # whose git commit is recorded
+    git_commit: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] | None = None
 
 
 def register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
@@ -77,7 +72,7 @@ def register(engine: Engine, name: str, candidate: Candidate, models: Path) -> M
     Raises StoreError when the checkpoint cannot be read, or not be copied, and DiskFullError.
     """
     try:
-        return _register(engine, name, candidate, models)
+        return _register(engine, name, candidate, models / name)
     except OSError as error:
         reason = f"{error.filename or candidate.checkpoint}: {error.strerror}"
         # copying blames the file that it reads, and what is copied may lie on another disk
@@ -96,17 +91,59 @@ def not_registered(trial: int, error: OSError, reason: str, folder: Path) -> Sto
 
 
 def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
-    sha256 = digest(candidate.checkpoint)
-    for existing in list_versions(engine, name):
-        same = (existing.study_id, existing.trial, existing.sha256)
-        if same == (candidate.study_id, candidate.trial, sha256):
-            return existing
-    folder, number = _place(engine, name, candidate, models / name, sha256)
-    version = ModelVersion(
+    existing = _same(list_versions(engine, name), candidate, digest(candidate.checkpoint))
+    if existing is not None:
+        return existing
+    with files.filling(models) as part:
+        made = _described(name, candidate, part)
+        with changing(engine, name) as connection:
+            known = read(connection, name)
+            existing = _same(known, candidate, made.sha256)
+            if existing is not None:  # somebody else was faster
+                return existing
+            number = max((version.version for version in known), default=0) + 1
+            point("model.rename")
+            version = _placed(replace(made, version=number), part, models)
+            point("model.insert")
+            _insert(connection, version)
+    point("model.registered")
+    return version
+
+
+def _same(known: list[ModelVersion], candidate: Candidate, sha256: str) -> ModelVersion | None:
+    wanted = (candidate.study_id, candidate.trial, sha256)
+    for version in known:
+        if (version.study_id, version.trial, version.sha256) == wanted:
+            return version
+    return None
+
+
+def _described(name: str, candidate: Candidate, part: Path) -> ModelVersion:
+    """Copy a candidate's files to `part`; the version without its number and place."""
+    point("model.write")
+    weights = f"model{candidate.checkpoint.suffix}"
+    shutil.copyfile(candidate.checkpoint, part / weights)
+    for other in checkpoints.OF_A_MODEL:
+        beside = candidate.checkpoint.with_name(other)
+        if other != checkpoints.MODEL and beside.is_file():
+            shutil.copyfile(beside, part / other)
+    origin = {"study": candidate.study, "study_id": candidate.study_id, "trial": candidate.trial}
+    made_with = json_safe(origin | dict(candidate.provenance))
+    files.write_json(part / PROVENANCE, made_with)
+    evaluation = None
+    if candidate.evaluation is not None:
+        evaluation = json_safe(candidate.evaluation)
+        files.write_json(part / EVALUATION, evaluation)
+    files.sync(part)
+    found = files.described(part)
+    commit = candidate.git_commit
+    if candidate.code_folder is not None:
+        commit = provenance.git_commit(candidate.code_folder)
+    return ModelVersion(
         name=name,
-        version=number,
-        sha256=sha256,
-        path=str(folder / _file_name(candidate)),
+        version=0,
+        sha256=found[weights]["sha256"],
+        path=weights,
         study=candidate.study,
         study_id=candidate.study_id,
         trial=candidate.trial,
@@ -115,89 +152,51 @@ def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> 
         metrics=dict(candidate.metrics),
         params=dict(candidate.params),
         config=dict(candidate.config),
-        git_commit=provenance.git_commit(candidate.code_folder),
+        git_commit=commit,
         versions=provenance.versions(),
         created=time.time(),
+        files=found,
+        provenance=made_with,
+        evaluation=evaluation,
     )
-    row = asdict(version) | {key: json.dumps(getattr(version, key)) for key in _JSON}
-    point("model.insert")
-    with connect(engine) as connection:
-        connection.execute(insert(table), row)
-    return version
 
 
-def list_versions(engine: Engine, name: str | None = None) -> list[ModelVersion]:
-    """Every version of one model, or of all, by name and number."""
-    query = select(table).order_by(table.c.name, table.c.version)
-    if name is not None:
-        query = query.where(table.c.name == name)
-    with connect(engine) as connection:
-        return [_version(row) for row in connection.execute(query)]
+def _placed(version: ModelVersion, part: Path, models: Path) -> ModelVersion:
+    """Give the folder its final name: that of its number, unless somebody else's folder has it."""
+    folder = models / str(version.version)
+    if not files.place(part, folder):
+        found = _left_behind(version, folder)
+        if found is not None:
+            return found
+        folder = models / f"{version.version}-{part.name[-8:]}"
+        files.place(part, folder)
+    return replace(version, path=str(folder / version.path))
 
 
-def version_of(engine: Engine, study_id: int, trial: int) -> ModelVersion | None:
-    """The newest version that a trial's checkpoint became, or None."""
-    found = [
-        version
-        for version in list_versions(engine)
-        if (version.study_id, version.trial) == (study_id, trial)
-    ]
-    return max(found, key=lambda version: version.created, default=None)
+def _left_behind(version: ModelVersion, folder: Path) -> ModelVersion | None:
+    """The version as it lies in a folder that a killed registration of the same trial has left, or None."""
+    found = files.described(folder)
+    theirs = files.read_json(folder / PROVENANCE)
+    weights = {name: about for name, about in version.files.items() if name not in _OURS}
+    if not isinstance(theirs, dict) or weights != {
+        n: a for n, a in found.items() if n not in _OURS
+    }:
+        return None
+    if any(theirs.get(key) != version.provenance[key] for key in ("study", "study_id", "trial")):
+        return None
+    return replace(
+        version,
+        path=str(folder / version.path),
+        files=found,
+        provenance=theirs,
+        evaluation=files.read_json(folder / EVALUATION),
+    )
 
 
-def digest(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+_OURS = (PROVENANCE, EVALUATION)
 
 
-def _place(
-    engine: Engine, name: str, candidate: Candidate, models: Path, sha256: str
-) -> tuple[Path, int]:
-    """Copy the checkpoint into the folder of the next free number; the folder and the number."""
-    part = models / f".part-{candidate.study}-{candidate.trial}"
-    shutil.rmtree(part, ignore_errors=True)  # a kill may have left it, and a study has one driver
-    part.mkdir(parents=True)
-    try:
-        copy = part / _file_name(candidate)
-        point("model.write")
-        shutil.copyfile(candidate.checkpoint, copy)
-        with copy.open("rb") as file:
-            os.fsync(file.fileno())
-        number = _next_number(engine, name)
-        point("model.rename")
-        while not _take(models / str(number), part, copy.name, sha256):
-            number += 1
-        return models / str(number), number
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _take(folder: Path, part: Path, name: str, sha256: str) -> bool:
-    """Give `part` its final name; False when another model is there. No row names the folder yet.
-
-    If the very same file is there, then a kill came between this and the row.
-    """
-    try:
-        part.rename(folder)
-        return True
-    except OSError:
-        if not folder.exists():
-            raise
-        return (folder / name).is_file() and digest(folder / name) == sha256
-
-
-def _next_number(engine: Engine, name: str) -> int:
-    query = select(func.max(table.c.version)).where(table.c.name == name)
-    with connect(engine) as connection:
-        last = connection.execute(query).scalar_one()
-    return 1 if last is None else last + 1
-
-
-def _file_name(candidate: Candidate) -> str:
-    return f"model{candidate.checkpoint.suffix}"
-
-
-def _version(row: Row[Any]) -> ModelVersion:
-    values = dict(row._mapping)
-    return ModelVersion(**values | {key: json.loads(values[key]) for key in _JSON})
+def _insert(connection: Connection, version: ModelVersion) -> None:
+    connection.execute(insert(table), version.to_row())
+    log(connection, version.name, version.version, event="registered", trial=version.trial)
+    dashboard.show(connection, version.name)

@@ -24,7 +24,7 @@ from hpo_core.references import resolve
 from hpo_core.storage import outages
 
 BUSY_SECONDS = 30
-HEAD = "0002"
+HEAD = "0004"
 """The newest migration in storage/migrations/versions: compared before alembic, which is slow to import, is needed."""
 
 VERSION_TABLE = "hpo_alembic_version"  # `alembic_version` is Optuna's
@@ -68,6 +68,12 @@ def open_existing(storage: str) -> Engine:
             raise StorageError(f"{display(storage)} holds no studies of hpo")
         _refuse_newer(connection, storage)
     return engine
+
+
+def current(engine: Engine) -> bool:
+    """Whether a database has the tables of this hpo."""
+    with connect(engine) as connection:
+        return _version(connection) == HEAD
 
 
 def open_or_create(storage: str) -> Engine:

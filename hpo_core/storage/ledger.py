@@ -26,7 +26,7 @@ from hpo_core.storage.database import connect, upsert
 from hpo_core.storage.loading import load_attributes, load_trials, parse, to_utc, uncollected
 from hpo_core.storage.mirror import Changes, MirrorStorage
 from hpo_core.storage.numbering import renumber
-from hpo_core.trial import Event, Goal, Report
+from hpo_core.trial import ClassReport, Event, Goal, Report
 
 Rows = list[dict[str, Any]]
 
@@ -60,6 +60,7 @@ class Ledger:
         self._ids: dict[int, int] = {}  # the mirror's trial id -> the database's
         self._events: list[Event] = []
         self._metrics: Rows = []
+        self._classes: Rows = []
         self._kept: list[Event] = []  # without a database
         self._puts: dict[str, Any] = {}  # by table: making a statement takes longer than running it
         self._next_seq = 0
@@ -101,7 +102,11 @@ class Ledger:
         return event
 
     def record_metrics(self, trial: int, attempt: int, report: Report) -> None:
-        """Add the metrics of a report to the long table."""
+        """Add the metrics of a report to the long table, and what it says of each class to another.
+
+        Nothing is decided by what stands there, so it is no part of the events: a driver that continues the study does
+        not read it again, and once it is stored nobody holds it in memory.
+        """
         self._metrics += [
             {
                 "study_id": self._study_id,
@@ -113,6 +118,39 @@ class Ledger:
             }
             for name, value in report.metrics.items()
         ]
+        if report.classes is not None and self._engine is not None:
+            self._classes.append(
+                {
+                    "study_id": self._study_id,
+                    "trial": trial,
+                    "attempt": attempt,
+                    "step": report.step,
+                    "data": json.dumps(report.classes.to_json(), separators=(",", ":")),
+                }
+            )
+
+    def class_report(self, trial: int, step: int) -> ClassReport | None:
+        """What the last attempt at a trial said of each class after an epoch, be it stored yet or not.
+
+        An outage is outlasted as by `commit`. Raises StorageError.
+        """
+        if self._engine is None:
+            return None
+        for row in reversed(self._classes):
+            if (row["trial"], row["step"]) == (trial, step):
+                return ClassReport.from_json(json.loads(row["data"]))
+        table = tables.hpo_class_reports
+        its = (table.c.trial == trial) & (table.c.step == step)
+        query = select(table.c.data).where(table.c.study_id == self._study_id, its)
+        found: list[str] = []
+
+        def act(_: bool) -> None:
+            assert self._engine is not None
+            with connect(self._engine) as connection:
+                found[:] = connection.execute(query.order_by(table.c.attempt)).scalars()
+
+        outages.outlast(act, self._on_outage, 0.0 if self._gave_up else None)
+        return ClassReport.from_json(json.loads(found[-1])) if found else None
 
     def add_trial(
         self,
@@ -154,7 +192,7 @@ class Ledger:
             self._kept += events
         else:
             self._store(self._engine, events)
-        self.mirror.changes, self._metrics = Changes(), []
+        self.mirror.changes, self._metrics, self._classes = Changes(), [], []
         del self._events[: len(events)]
         return events
 
@@ -168,6 +206,7 @@ class Ledger:
                 self._write(connection, self.mirror.changes)
                 _insert(connection, tables.hpo_events, [self._event_row(event) for event in events])
                 _insert(connection, tables.hpo_metrics, self._metrics)
+                _insert(connection, tables.hpo_class_reports, self._classes)
                 faults.point("ledger.write")
 
         try:
@@ -314,7 +353,12 @@ class Ledger:
 _INSERT_TRIAL = insert(tables.trials)
 _INSERTS = {
     table.name: insert(table)
-    for table in (tables.hpo_events, tables.hpo_metrics, tables.trial_params)
+    for table in (
+        tables.hpo_events,
+        tables.hpo_metrics,
+        tables.hpo_class_reports,
+        tables.trial_params,
+    )
 }
 _UPDATE_STATE = (
     update(tables.trials)

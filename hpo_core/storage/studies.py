@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from hpo_core.storage import tables
 from hpo_core.storage.database import connect
@@ -97,6 +97,7 @@ def create(
     with connect(engine) as connection:
         made = connection.execute(insert(tables.studies), {"study_name": name})
         study_id: int = made.inserted_primary_key[0]  # type: ignore[index]
+        _clear(connection, study_id)
         direction = {"study_id": study_id, "objective": 0, "direction": goal.upper()}
         connection.execute(insert(tables.study_directions), direction)
         row = {
@@ -108,6 +109,17 @@ def create(
         }
         connection.execute(insert(tables.hpo_studies), row)
     return StudyRecord(study_id, name, identity, target, 0, directory, 0)
+
+
+def _clear(connection: Connection, study_id: int) -> None:
+    """Delete what a study of this id has left in the side tables.
+
+    Somebody deleted it in a dashboard, which does not know them, and SQLite gives the last id away again. Model
+    versions outlive their study.
+    """
+    for table in tables.hpo_metadata.tables.values():
+        if "study_id" in table.c and table is not tables.hpo_model_versions:
+            connection.execute(delete(table).where(table.c.study_id == study_id))
 
 
 def set_budget(engine: Engine, study_id: int, target: int | None, extra: int) -> None:

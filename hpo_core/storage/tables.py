@@ -150,6 +150,16 @@ hpo_metrics = Table(
     Column("name", String(256), primary_key=True),
     Column("value", _DOUBLE),  # NULL where the number was NaN or infinite
 )
+hpo_class_reports = Table(
+    "hpo_class_reports",
+    hpo_metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    # JSON of hpo_core.ClassReport, in which every character beyond ASCII is escaped: names of classes come from folders
+    Column("data", Text, nullable=False),
+)
 hpo_model_versions = Table(
     "hpo_model_versions",
     hpo_metadata,
@@ -168,4 +178,33 @@ hpo_model_versions = Table(
     Column("git_commit", String(64)),
     Column("versions", Text, nullable=False),  # JSON: library -> version
     Column("created", _DOUBLE, nullable=False),
+    # JSON: name -> {sha256, size}; empty for versions of before it was kept: they have one file
+    Column("files", Text, nullable=False, server_default="{}"),
+    Column("provenance", Text, nullable=False, server_default="{}"),  # JSON, as in provenance.json
+    Column("evaluation", Text),  # JSON, as in evaluation.json; NULL: nobody measured it
+)
+hpo_model_aliases = Table(
+    "hpo_model_aliases",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("alias", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("since", _DOUBLE, nullable=False),
+)
+hpo_model_tags = Table(
+    "hpo_model_tags",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("key", String(256), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+hpo_model_log = Table(
+    "hpo_model_log",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("what", Text, nullable=False),  # JSON
+    Column("time", _DOUBLE, nullable=False),
 )

@@ -17,16 +17,17 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 
 from hpo_core import options, plugins
 from hpo_core.catalog import Catalog
 from hpo_core.checking import Checker
-from hpo_core.contracts import Dataset, InputShape, Labels, Part
+from hpo_core.contracts import Dataset, InputShape, Labels, Operation, Part
 from hpo_core.execution import execute
 from hpo_core.scheduling import CONTINUE, Decision
+from hpo_core.testing.transforms import random_transforms
 from hpo_core.trial import Checkpoint, Ending, Goal, Outcome, Report, Trial
 
 
@@ -323,7 +324,7 @@ class ModelContract(ComponentContract):
     )
 
     def test_maps_images_to_logits(self) -> None:
-        """One finite logit per image and class, and a gradient for each parameter."""
+        """One finite logit per image and class, and a gradient for each parameter that is not frozen."""
         import torch
 
         for shape in self.shapes:
@@ -331,7 +332,11 @@ class ModelContract(ComponentContract):
             logits = model.train()(torch.randn(3, shape.channels, shape.height, shape.width))
             assert logits.shape == (3, shape.classes)
             logits.logsumexp(1).sum().backward()
-            idle = [name for name, weight in model.named_parameters() if weight.grad is None]
+            idle = [
+                name
+                for name, weight in model.named_parameters()
+                if weight.requires_grad and weight.grad is None
+            ]
             assert torch.isfinite(logits).all() and not idle
 
     def test_is_built_from_the_seed(self) -> None:
@@ -403,6 +408,24 @@ class DatasetContract(ComponentContract):
         for part in self.parts[1:]:
             assert _order(dataset.batches(part)) == _order(other.batches(part))
             assert _order(dataset.batches(part)) == _order(dataset.batches(part))
+
+    def test_nothing_random_is_done_to_what_trials_are_judged_by(self, dataset: Dataset) -> None:
+        """Two passes over `val` and `test` are equal, and no random transformation can be reached from them."""
+        for part in self.parts[1:]:
+            batches = dataset.batches(part)
+            assert _order(batches) == _order(batches)
+            found = random_transforms(batches)
+            assert not found, f"random transformations in the part {part}: {', '.join(found)}"
+
+    def test_changes_and_groups_are_of_this_dataset(self, dataset: Dataset) -> None:
+        """What augmentations must not do is known by its name, with a reason; groups have classes that there are."""
+        tree = checked(self.kind, self.component)
+        factory = installed_catalog().entry(self.kind, tree["name"]).factory
+        changed_by = getattr(factory, "changed_by", None)
+        changes: Mapping[Operation, str] = changed_by(tree) if changed_by else {}
+        assert set(changes) <= set(get_args(Operation)) and all(changes.values())
+        for name, members in dataset.groups.items():
+            assert name and members and set(members) <= set(dataset.classes)
 
     def test_parts_share_no_image(self, dataset: Dataset) -> None:
         """No image of one part is in another."""

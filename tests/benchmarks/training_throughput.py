@@ -25,28 +25,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a worker; torch reads it 
 import torch
 from hpo_vision._checkpoints import FolderIO
 from hpo_vision._classifier import Classifier
-from hpo_vision._trainer import make_trainer, repeatable, train
-from hpo_vision._training import Epochs, Setup
+from hpo_vision._epochs import Epochs
+from hpo_vision._scores import Scores
+from hpo_vision._trainer import accelerator, make_trainer, precision, repeatable, train
+from hpo_vision.settings import Setup
 from lightning.pytorch import Callback
 
 from hpo_core import Component, options, plugins
 from hpo_core.checking import Checker
 
 EPOCHS = 2
-SETUP = Setup(
-    EPOCHS,
-    "auto",
-    channels_last=True,
-    max_grad_norm=None,
-    device="auto",
-    ema_decay=None,
-    deterministic=True,
-    checkpoint_every=1,
-)
+SETUP = Setup(EPOCHS)
+DEVICE = accelerator(SETUP.device)
+PRECISION = precision(SETUP.precision, SETUP.device)
 DIGITS = {"name": "digits", "image_size": 32, "batch_size": 64}
 
 
-def component(kind: str, tree: dict[str, Any]) -> Component:
+def component(kind: str, tree: Any) -> Component:
     """A component of the study file, by the same door as in a study."""
     catalog, _ = plugins.load()
     return options.bind(catalog, kind, Checker(catalog).component(kind, tree, (), False))
@@ -75,27 +70,25 @@ def lightning_loop(data: Any, network: Any, sgd: Component, cosine: Component) -
     order = Epochs(data.batches("train"))
     module = Classifier(
         network,
-        data.shape.classes,
+        torch.nn.CrossEntropyLoss(),
         sgd,
         cosine,
-        epochs=EPOCHS,
+        setup=SETUP,
+        augment=component("augmentations", "none").build(data.shape),
+        scores=Scores(data.shape.classes, per_class=SETUP.class_metrics),
         steps_per_epoch=len(order),
-        channels_last=SETUP.channels_last,
-        ema_decay=SETUP.ema_decay,
         trial=0,
     )
     stopwatch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder, repeatable(SETUP.deterministic):
-        accelerator, numbers = SETUP.accelerator(), SETUP.numbers()
-        writer = FolderIO(module.validated_prefix)
-        trainer = make_trainer(EPOCHS, accelerator, numbers, None, folder, stopwatch, writer)
+        trainer = make_trainer(SETUP, folder, stopwatch, FolderIO())
         train(trainer, module, order, data.batches("val"), None)
     return stopwatch.seconds[-1]
 
 
 def bare_loop(data: Any, network: Any, sgd: Component, cosine: Component) -> float:
     """Seconds of the last epoch of a loop with nothing in it that training does not need."""
-    device, mixed = SETUP.accelerator(), SETUP.numbers() != "32-true"
+    device, mixed = DEVICE, PRECISION != "32-true"
     network = network.to(device, memory_format=torch.channels_last).train()
     batches = data.batches("train")
     optimizer = sgd.build(network.parameters())
@@ -117,7 +110,7 @@ def bare_loop(data: Any, network: Any, sgd: Component, cosine: Component) -> flo
 
 def now() -> float:
     """Seconds: on a GPU by the clock, after it has done what it was given, otherwise of CPU time."""
-    if SETUP.accelerator() != "cuda":
+    if DEVICE != "cuda":
         return time.process_time()
     torch.cuda.synchronize()
     return time.perf_counter()
@@ -132,7 +125,7 @@ def main() -> None:
     cosine = component("lr_schedulers", {"name": "cosine"})
     data = component("datasets", DIGITS).build(0)
     samples = sum(len(labels) for _, labels in data.batches("train"))
-    print(f"{SETUP.accelerator()}, {SETUP.numbers()}, {torch.get_num_threads()} thread(s)")
+    print(f"{DEVICE}, {PRECISION}, {torch.get_num_threads()} thread(s)")
     ratios = []
     for number in range(rounds):
         rates = {}

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -35,6 +36,13 @@ def python(
             description="the last epoch that it reports; handed on as `epochs` if it takes that",
         ),
     ] = None,
+    evaluate: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[\w.]+:[\w.]+$",
+            description="the function that measures a model on test data, as 'module:function'",
+        ),
+    ] = None,
 ) -> Any:
     """Call the function with the arguments, and with the `hpo_core.Run` if it has a parameter `run` (or `trial` first).
 
@@ -42,8 +50,12 @@ def python(
 
     The function returns a number, metrics by name, or None after it has reported through the run. One that saves its
     state in `run.checkpoint(step)` and begins with `run.restored` can be paused, cloned, and continued after a crash;
-    one that does not begins anew. Raises HpoError when code is not allowed or the function cannot be found, and
-    whatever the function raises.
+    one that does not begins anew.
+
+    The function `evaluate` measures the checkpoint that becomes a model version. It is called with those of `folder`,
+    which holds its files, `seed` and the arguments that it takes, and returns a `hpo_core.Evaluation`.
+
+    Raises HpoError when code is not allowed or the function cannot be found, and whatever the function raises.
     """
     folders = run.trial.code_path
     if folders is None:
@@ -57,6 +69,24 @@ def python(
         if "run" in names or names[:1] == ["trial"]:
             offered["run" if "run" in names else "trial"] = run
         return function(**{**offered, **arguments})
+
+
+def _evaluate(
+    folder: Path, config: Mapping[str, Any], seed: int, code_path: list[str] | None
+) -> Any:
+    """See `hpo_core.contracts`: what the function `evaluate` says of a model."""
+    call = config["evaluate"]
+    if code_path is None:
+        raise HpoError(f"calling {call} is not allowed: run the command with --allow-code")
+    with _importing_from(code_path):
+        function = find(call, code_path)
+        known = {"folder": folder, "seed": seed, **config["arguments"]}
+        names = _parameters(function)
+        return function(**{name: value for name, value in known.items() if name in names})
+
+
+_evaluate.needs = "evaluate"  # type: ignore[attr-defined]  # what must be set for it to be called
+python.evaluate = _evaluate  # type: ignore[attr-defined]  # what models are measured by
 
 
 def find(call: str, folders: list[str]) -> Callable[..., Any]:

@@ -13,17 +13,17 @@ stem          first layers                    layer 1 sees     cost
 ============  ==============================  ===============  =====
 
 `auto` does not choose `cifar`, although it is the more accurate one on natural images: a study that nobody waits for
-teaches nothing, and who has a GPU writes one word.
+teaches nothing, and who has a GPU writes one word. torchvision's weights are for `standard`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from hpo_core import InputShape
+from hpo_models.weights import Weights
 
 SMALL = 64  # pixels, the longer side: up to here a 7x7 kernel covers too much of the image
 
@@ -37,38 +37,42 @@ Stem = Annotated[
 ]
 
 
-def resnet18(shape: InputShape, *, stem: Stem = "auto") -> Any:
+def resnet18(shape: InputShape, *, stem: Stem = "auto", weights: Weights = None) -> Any:
     """ResNet-18: 11.2 M parameters at 10 classes. Called by an objective once per trial."""
-    from torchvision.models import resnet18
-
-    return _resnet(resnet18, shape, stem)
+    return _resnet("resnet18", shape, stem, weights)
 
 
-def resnet34(shape: InputShape, *, stem: Stem = "auto") -> Any:
+def resnet34(shape: InputShape, *, stem: Stem = "auto", weights: Weights = None) -> Any:
     """ResNet-34: 21.3 M parameters at 10 classes. Called by an objective once per trial."""
-    from torchvision.models import resnet34
-
-    return _resnet(resnet34, shape, stem)
+    return _resnet("resnet34", shape, stem, weights)
 
 
-def resnet50(shape: InputShape, *, stem: Stem = "auto") -> Any:
+def resnet50(shape: InputShape, *, stem: Stem = "auto", weights: Weights = None) -> Any:
     """ResNet-50: 23.5 M parameters at 10 classes. Called by an objective once per trial."""
-    from torchvision.models import resnet50
-
-    return _resnet(resnet50, shape, stem)
+    return _resnet("resnet50", shape, stem, weights)
 
 
-def _resnet(build: Callable[..., Any], shape: InputShape, stem: StemName) -> Any:
+def resnet101(shape: InputShape, *, stem: Stem = "auto", weights: Weights = None) -> Any:
+    """ResNet-101: 42.5 M parameters at 10 classes. Called by an objective once per trial."""
+    return _resnet("resnet101", shape, stem, weights)
+
+
+def _resnet(architecture: str, shape: InputShape, stem: StemName, weights: str | None) -> Any:
     from torch import nn
+    from torchvision import models
 
     from hpo_models.small_maps import trim_convolutions
 
-    model = build(weights=None, num_classes=shape.classes)
+    model: Any = models.get_model(architecture, weights=None, num_classes=shape.classes)
     if stem == "auto":
         stem = "small" if max(shape.height, shape.width) <= SMALL else "standard"
     model.conv1 = _first_layer(shape.channels, stem)
     if stem == "cifar":
         model.maxpool = nn.Identity()
+    if weights is not None:
+        from hpo_models import _pretrained
+
+        _pretrained.load_torchvision(model, architecture, weights, shape.classes)
     trim_convolutions(model)
     return model
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import qmc  # type: ignore[import-untyped]  # ships no types
+from scipy.stats import qmc
 
 from hpo_core import Scalar, Space
 from hpo_search import _unit

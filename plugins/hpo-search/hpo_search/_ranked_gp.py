@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
-from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]  # ships no types
+from scipy.special import ndtr, ndtri
 
 from hpo_core.sampling import SamplerContext
 from hpo_search._cube import Cube, Floats

@@ -57,6 +57,9 @@ def grid(
     return PointSampler(_grid.point(context.space, points, context.number, seed))
 
 
+grid.exhaustive = True  # type: ignore[attr-defined]  # a trait: see hpo_core.contracts
+
+
 def qmc(
     context: SamplerContext,
     *,

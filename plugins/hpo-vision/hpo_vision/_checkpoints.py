@@ -92,6 +92,22 @@ def _write(tensors: Tensors, path: Path, metadata: Mapping[str, str] | None) -> 
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    _put_in_order(path)
+
+
+def _put_in_order(path: Path) -> None:
+    """Sort the metadata of a file: safetensors writes them in any order, and the same weights should be the same file.
+
+    The header (https://huggingface.co/docs/safetensors: 8 bytes of its length, then JSON and spaces) keeps its length.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def _read(tree: Any, path: Path) -> Any:

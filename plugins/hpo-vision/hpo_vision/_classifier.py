@@ -8,6 +8,7 @@ wanted is one number per epoch and metric.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics.classification import MulticlassAccuracy
 
 from hpo_core import Component
 from hpo_vision._averaging import Averaged
@@ -33,7 +33,11 @@ from hpo_vision._inheritance import (
     with_own_loss,
 )
 from hpo_vision._passes import unrecorded
+from hpo_vision._scores import Scores
 from hpo_vision._slices import Batch, Slices
+from hpo_vision.settings import Setup
+
+Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class MeanLoss:
@@ -58,45 +62,43 @@ class MeanLoss:
 
 
 class Classifier(LightningModule):
-    """Wraps a network of `classes` logits; images are (N, C, H, W) floats, labels (N,) int64.
+    """Wraps a network of one logit per class; images are (N, C, H, W) floats, labels (N,) int64.
 
     The components `optimizer` and `lr_scheduler` are built when Lightning asks for them, after the network is on its
     device; the LR scheduler is given the number of steps in the whole run, however much of it is done. With
-    `ema_decay` an average of the network follows it and is what is validated; so it is, from some step on, with an LR
-    scheduler that asks for it (`average_from`, see `hpo_core.contracts`). `trial` is a trial's number: a checkpoint
-    carries it, and one of another trial is inherited from instead of continued. `halvings` is how often batches are cut
-    in half.
+    `setup.ema_decay` an average of the network follows it and is what is validated; so it is, from some step on, with
+    an LR scheduler that asks for it (`average_from`, see `hpo_core.contracts`). `augment` is given each training batch,
+    `scores` the logits of each validation batch. `trial` is a trial's number: a checkpoint carries it, and one of
+    another trial is inherited from instead of continued. `halvings` is how often batches are cut in half.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        classes: int,
         loss: nn.Module,
         optimizer: Component,
         lr_scheduler: Component,
         *,
-        epochs: int,
+        setup: Setup,
+        augment: Augment,
+        scores: Scores,
         steps_per_epoch: int,
-        channels_last: bool,
-        ema_decay: float | None,
         trial: int,
-        grouping: Grouping,
         halvings: int = 0,
     ) -> None:
         super().__init__()
-        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        self.format = torch.channels_last if setup.channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.format)
-        self.average = None if ema_decay is None else Averaged(self.network, ema_decay)
-        self._ema_decay = ema_decay
+        self.average = None if setup.ema_decay is None else Averaged(self.network, setup.ema_decay)
+        self._setup = setup
         self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
-        self.val_accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
+        self.scores = scores
         self.last_lr = 0.0
         self.loss: Any = loss  # a module, maybe with methods of `hpo_core.contracts`
+        self._augment = augment
         self._passed = False  # this batch has been evaluated before
-        self._grouping = grouping
         self._components = optimizer, lr_scheduler
-        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        self._steps_per_epoch = steps_per_epoch
         self._trial = trial
         self._slices = Slices(halvings, network)
         self._inherited: Inherited | None = None
@@ -116,16 +118,17 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Called by Lightning once; the LR scheduler is stepped after every optimizer step."""
         optimizer, lr_scheduler = self._components
-        built: Optimizer = self._grouping.build(self.network, optimizer.build)
+        grouping = Grouping(self._setup.weight_decay_on, self._setup.layer_decay)
+        built: Optimizer = grouping.build(self.network, optimizer.build)
         if getattr(built, "needs_closure", False) and self.trainer.precision == "16-mixed":
             raise ValueError(
                 f"the optimizer '{optimizer.name}' evaluates a batch twice, which is not done with scaled gradients: "
                 "set precision to 'bf16-mixed' or '32-true'"
             )
         steps = 1 if self._each_epoch else self._steps_per_epoch
-        scheduler = lr_scheduler.build(built, self._epochs * steps)
+        scheduler = lr_scheduler.build(built, self._setup.epochs * steps)
         self._average_from = getattr(scheduler, "average_from", None)
-        if self._average_from is not None and self._ema_decay is not None:
+        if self._average_from is not None and self._setup.ema_decay is not None:
             raise ValueError(
                 f"the LR scheduler '{lr_scheduler.name}' averages the weights itself: leave out ema_decay"
             )
@@ -169,7 +172,7 @@ class Classifier(LightningModule):
         if donor != self._trial:
             self._inherited = inherit(checkpoint, self.average is not None)
             checkpoint["state_dict"] = with_own_loss(checkpoint["state_dict"], self.state_dict())
-        elif self._ema_decay is None and checkpoint["validated"] == AVERAGE:
+        elif self._setup.ema_decay is None and checkpoint["validated"] == AVERAGE:
             self.average = Averaged(self.network, None, checkpoint["averaged"])
 
     def on_train_epoch_start(self) -> None:
@@ -177,6 +180,13 @@ class Classifier(LightningModule):
         self.train_loss = MeanLoss()
         if hasattr(self.loss, "set_epoch"):
             self.loss.set_epoch(self.current_epoch)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Called by Lightning when a batch is on the device, once: what evaluates it again sees the same images."""
+        if not self.trainer.training:
+            return batch
+        with torch.no_grad():
+            return self._augment(*batch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Called by Lightning before each training step. Raises HpoError when there is nothing left to halve."""
@@ -231,22 +241,21 @@ class Classifier(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""
         self.val_loss = MeanLoss()
-        self.val_accuracy.reset()
+        self.scores.forget()
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Add a batch to the epoch's loss and accuracy."""
+        """Add a batch to the epoch's loss and scores."""
         for part in self._slices.of(batch):
             logits, labels = self._logits(self.validated, part), part[1]
             # cross-entropy whatever is trained with, so that trials with different losses can be compared
             self.val_loss.add(cross_entropy(logits, labels), len(labels))
-            self.val_accuracy.update(logits.float(), labels)
+            self.scores.add(logits, labels)
 
     def epoch_metrics(self) -> dict[str, float]:
-        """The metrics of the epoch that has just been validated."""
+        """The losses of the epoch that has just been validated, and its last learning rate."""
         return {
             "train_loss": self.train_loss.value(),
             "val_loss": self.val_loss.value(),
-            "val_accuracy": float(self.val_accuracy.compute()),
             "lr": float(self.last_lr),
         }
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-Decaying = Literal["all", "weights"]
+from hpo_vision.settings import Decaying
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Slices:
         self._least = 2 if any(isinstance(each, _BatchNorm) for each in network.modules()) else 1
 
     def of(self, batch: Batch) -> list[Batch]:
-        """The parts of a batch (images (B, ...), labels (B,)): one, the batch itself, without halvings."""
+        """The parts of a batch (images (B, ...), targets (B, ...)): one, the batch itself, without halvings."""
         count = self._count(len(batch[1]), self._halvings)
         if count == 1:
             return [batch]

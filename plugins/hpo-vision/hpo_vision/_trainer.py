@@ -21,6 +21,8 @@ import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from hpo_vision.settings import Device, Numbers, Setup
+
 NOT_OURS = (
     # about torch's own internals, raised in Lightning's code
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
@@ -29,23 +31,35 @@ NOT_OURS = (
 )
 
 
+def accelerator(device: Device) -> str:
+    """Lightning's name of the device. Raises nothing: Lightning says when there is no such device."""
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def precision(numbers: Numbers, device: Device) -> str:
+    """Lightning's name of the precision: 16 bits pay off on CUDA only."""
+    if numbers != "auto":
+        return numbers
+    if accelerator(device) != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
 def make_trainer(
-    epochs: int,
-    accelerator: str,
-    precision: str,
-    max_grad_norm: float | None,
-    directory: str,
-    reporter: Callback,
-    checkpoints: CheckpointIO,
+    setup: Setup, directory: str, reporter: Callback, checkpoints: CheckpointIO
 ) -> Trainer:
-    """A trainer on one device for `epochs` epochs, validated after each. Called once per trial."""
+    """A trainer on one device, which validates after each epoch. Called once per trial."""
     with _quiet():
         trainer = Trainer(
-            max_epochs=epochs,
-            accelerator=accelerator,
+            max_epochs=setup.epochs,
+            accelerator=accelerator(setup.device),
             devices=1,
-            precision=precision,  # type: ignore[arg-type]  # checked by the objective's signature
-            gradient_clip_val=max_grad_norm,
+            precision=precision(setup.precision, setup.device),  # type: ignore[arg-type]  # one of Lightning's
+            gradient_clip_val=setup.max_grad_norm,
             callbacks=[reporter],
             plugins=[checkpoints],
             default_root_dir=directory,

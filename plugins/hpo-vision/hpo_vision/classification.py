@@ -6,85 +6,60 @@ in `hpo_vision._training`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from hpo_core import Component, Evaluation, Run
+from hpo_vision import settings
+from hpo_vision.settings import Parts, Setup
+from hpo_vision.suitability import check
 
-from hpo_core import Component, Float, Kind, Run
-
-METRICS = ("train_loss", "val_loss", "val_accuracy", "lr")
-
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
+METRICS = (
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "val_f1",
+    "val_balanced_accuracy",
+    "val_top5",
+    "lr",
+)
 
 
 def image_classification(
     run: Run,
     *,
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="Passes over the training part.")],
-    dataset: Annotated[Component, Kind("datasets"), Field(description="What to learn from.")],
-    model: Annotated[Component, Kind("models"), Field(description="What learns.")],
-    optimizer: Annotated[
-        Component, Kind("optimizers"), Field(description="How gradients become steps.")
-    ] = Component("sgd"),
-    loss: Annotated[
-        Component, Kind("losses"), Field(description="What the training makes small.")
-    ] = Component("cross-entropy"),
-    weight_decay_on: Annotated[
-        Literal["all", "weights"],
-        Field(description="weights: biases and normalization layers do not decay."),
-    ] = "all",
-    layer_decay: Annotated[
-        float,
-        Field(gt=0, le=1, description="Factor of the learning rate from a layer to the one below."),
-        Float(0.6, 1.0),
-    ] = 1.0,
-    lr_scheduler: Annotated[
-        Component, Kind("lr_schedulers"), Field(description="The learning rate over the run.")
-    ] = Component("constant"),
-    precision: Annotated[
-        Precision,
-        Field(description="auto: bf16 or 16 bits mixed on CUDA, otherwise 32 bits."),
-    ] = "auto",
-    channels_last: Annotated[
-        bool, Field(description="Memory format NHWC: faster convolutions on most devices.")
-    ] = True,
-    max_grad_norm: Annotated[
-        float | None, Field(gt=0, description="Norm that gradients are clipped to; null: never.")
-    ] = None,
-    device: Annotated[
-        Device, Field(description="What to train on; auto takes a GPU if there is one.")
-    ] = "auto",
-    ema_decay: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            lt=1,
-            description="Validate and keep a moving average of the weights with this decay per step; null: none.",
-        ),
-    ] = None,
-    deterministic: Annotated[
-        bool,
-        Field(description="Algorithms that give the same numbers each time, where torch has them."),
-    ] = True,
-    checkpoint_every: Annotated[
-        int,
-        Field(ge=1, description="Epochs between checkpoints; there is always one after the last."),
-    ] = 1,
-    halve_on_out_of_memory: Annotated[
-        bool,
-        Field(
-            description="After each attempt that ran out of memory, halve what is computed at once "
-            "and add up gradients: the same steps on the same batches."
-        ),
-    ] = False,
+    epochs: settings.Epochs,
+    dataset: settings.Dataset,
+    model: settings.Model,
+    augmentation: settings.Augmentation = Component("none"),
+    optimizer: settings.Optimizer = Component("sgd"),
+    loss: settings.Loss = Component("cross-entropy"),
+    weight_decay_on: settings.DecayOn = "all",
+    layer_decay: settings.LayerDecay = 1.0,
+    lr_scheduler: settings.LrScheduler = Component("constant"),
+    precision: settings.Precision = "auto",
+    channels_last: settings.ChannelsLast = True,
+    max_grad_norm: settings.MaxGradNorm = None,
+    device: settings.OnDevice = "auto",
+    ema_decay: settings.EmaDecay = None,
+    deterministic: settings.Deterministic = True,
+    checkpoint_every: settings.CheckpointEvery = 1,
+    halve_on_out_of_memory: settings.HalveOnOutOfMemory = False,
+    class_metrics: settings.ClassMetrics = True,
 ) -> None:
-    """Train a classifier; report `train_loss`, `val_loss`, `val_accuracy` and `lr` after each epoch.
+    """Train a classifier; report its losses, `val_accuracy` and more after each epoch.
 
     `train_loss` is the mean of `loss` over the epoch's images while the model changes, `val_*` are measured after it,
-    `val_loss` as cross-entropy whatever `loss` is, so that trials compare. `lr` is the rate of the epoch's last step,
-    that of the last layer where `layer_decay` slows the others (see `hpo_vision._groups`). The dataset's part `test` is
-    never asked for.
+    `val_loss` as cross-entropy whatever `loss` is, so that trials compare. `val_f1` and `val_balanced_accuracy` are the
+    means of the classes' F1 and recall, with `class_metrics` only; `val_top5` counts a label among the five most likely
+    classes as right, where there are more than five. `lr` is the rate of the epoch's last step, that of the last layer
+    where `layer_decay` slows the others (see `hpo_vision._groups`). The dataset's part `test` is never asked for.
+
+    With `class_metrics` each report says how each class does (`hpo_core.ClassReport`).
+
+    The augmentation changes each batch of the training part once, after it was loaded and before it is cut. One that
+    changes the labels of this dataset is refused (see `hpo_vision.suitability`).
 
     A checkpoint is saved before the report of each `checkpoint_every`-th epoch and of the last. A trial that is
     continued gives the same metrics as one that never paused, on the same device with as many threads and with
@@ -93,31 +68,51 @@ def image_classification(
 
     An attempt that runs out of memory is lost and repeated. With `halve_on_out_of_memory` the next one trains with the
     same batches in half as large parts (see `hpo_vision._slices`); otherwise as before, for its neighbours on the
-    device may have ended meanwhile. Raises ValueError at once when the study's metric is none of these, or when the
-    model is not the parent's, and HpoError when a batch cannot be halved again.
+    device may have ended meanwhile. Raises ValueError at once when the study's metric is none of these, when the
+    augmentation is refused, or when the model is not the parent's, and HpoError when a batch cannot be halved again.
     """
     if run.trial.metric not in METRICS:
         raise ValueError(
             f"image-classification does not report the study's metric '{run.trial.metric}': "
             f"it reports {', '.join(METRICS)}"
         )
-    from hpo_vision._groups import Grouping
-    from hpo_vision._training import Setup, fit
+    from hpo_vision._training import fit
 
+    parts = Parts(dataset, augmentation, model, loss, optimizer, lr_scheduler)
     setup = Setup(
-        epochs,
-        precision,
-        channels_last,
-        max_grad_norm,
-        device,
-        ema_decay,
-        deterministic,
-        checkpoint_every,
-        halve_on_out_of_memory,
-        Grouping(weight_decay_on, layer_decay),
+        epochs=epochs,
+        precision=precision,
+        channels_last=channels_last,
+        max_grad_norm=max_grad_norm,
+        device=device,
+        ema_decay=ema_decay,
+        deterministic=deterministic,
+        checkpoint_every=checkpoint_every,
+        halve_on_out_of_memory=halve_on_out_of_memory,
+        weight_decay_on=weight_decay_on,
+        layer_decay=layer_decay,
+        class_metrics=class_metrics,
     )
-    fit(run, setup, dataset, model, loss, optimizer, lr_scheduler)
+    fit(run, setup, parts)
 
+
+# what `hpo validate` asks about the options together (`hpo_core.contracts`)
+image_classification.check = check  # type: ignore[attr-defined]
+
+
+def evaluate(
+    folder: Path, config: Mapping[str, Any], seed: int, code_path: list[str] | None
+) -> Evaluation:
+    """How a model does on the dataset's part `test` (`hpo_core.contracts`); the work is in `hpo_vision._evaluation`."""
+    from hpo_vision._evaluation import measured
+
+    return measured(folder, config, seed)
+
+
+image_classification.evaluate = evaluate  # type: ignore[attr-defined]
+
+# what a study made from a text optimizes
+image_classification.metric = ("val_accuracy", "maximize")  # type: ignore[attr-defined]
 
 # what a worker's template imports before it forks: all that the trainings of a study share
 image_classification.preload = (  # type: ignore[attr-defined]  # an attribute that executors look for

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from hpo_core import Dataset, InputShape
+from hpo_vision.changes import DIGITS, always
 from hpo_vision.options import (
     BatchSize,
     Channels,
     ImageSize,
+    SamplerPower,
     SplitSeed,
     TestFraction,
     ValFraction,
@@ -27,6 +29,7 @@ def digits(
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
     split_seed: SplitSeed = 0,
+    sampler_power: SamplerPower = 0.0,
 ) -> Dataset:
     """Digits 0 to 9, resized bilinearly, the same grey in each channel; `seed` shuffles the training part.
 
@@ -58,4 +61,8 @@ def digits(
         load=load,
         batch_size=batch_size,
         seed=seed,
+        sampler_power=sampler_power,
     )
+
+
+digits.changed_by = always(DIGITS)  # type: ignore[attr-defined]  # an attribute that augmentations are checked by

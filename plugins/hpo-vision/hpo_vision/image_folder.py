@@ -11,10 +11,16 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
+from hpo_vision.changes import as_told
 from hpo_vision.options import (
     BatchSize,
     Channels,
+    ClassGroups,
+    Hierarchy,
     ImageSize,
+    KeepInMemory,
+    LabelChanging,
+    SamplerPower,
     SplitSeed,
     TestFraction,
     ValFraction,
@@ -34,27 +40,32 @@ def image_folder(
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
     split_seed: SplitSeed = 0,
-    keep_in_memory: Annotated[
-        bool, Field(description="Keep decoded images (a byte per pixel) instead of reading again.")
-    ] = True,
+    keep_in_memory: KeepInMemory = True,
+    sampler_power: SamplerPower = 0.0,
+    groups: ClassGroups = None,
+    hierarchy: Hierarchy = None,
+    label_changing: LabelChanging = None,
 ) -> Dataset:
     """Images resized and cut to a centred square; labels are numbered in alphabetical order of the folders.
 
     Called by an objective once per trial; `seed` shuffles the training part. A relative `path` starts from the folder
     in which `hpo` was started. The fractions and `split_seed` matter only where there are no folders train and val.
-    Raises FileNotFoundError for a missing folder or one without images, ValueError for parts whose classes differ and,
-    while training, for a file that is not a readable image.
+    Raises FileNotFoundError for a missing folder or one without images, ValueError for parts whose classes differ, for
+    a group of classes that there are not and, while training, for a file that is not a readable image.
     """
     from hpo_vision._folders import find
-    from hpo_vision.batches import IndexedImages
+    from hpo_vision.groups import grouped
 
     found = find(path, val_fraction, test_fraction, split_seed)
-    return IndexedImages(
-        shape=found.shape(channels, image_size),
-        classes=found.classes,
-        parts=found.parts,
-        labels=found.labels(),
-        load=found.loader(channels, image_size, keep_in_memory),
+    return found.dataset(
+        seed,
+        image_size=image_size,
         batch_size=batch_size,
-        seed=seed,
+        channels=channels,
+        keep_in_memory=keep_in_memory,
+        sampler_power=sampler_power,
+        groups=grouped(found.classes, groups or {}, hierarchy),
     )
+
+
+image_folder.changed_by = as_told  # type: ignore[attr-defined]  # an attribute that augmentations are checked by

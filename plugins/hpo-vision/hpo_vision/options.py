@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hpo_core import Float, Operation
+
 ImageSize = Annotated[
     int, Field(ge=1, le=4096, description="Height and width that images are resized to, in pixels.")
 ]
@@ -21,4 +23,30 @@ TestFraction = Annotated[
 ]
 SplitSeed = Annotated[
     int, Field(ge=0, lt=2**32, description="Decides which image is in which part.")
+]
+SamplerPower = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="0: each training image once per epoch; 1: each class as often; between: between.",
+    ),
+    Float(0.0, 1.0),
+]
+KeepInMemory = Annotated[
+    bool, Field(description="Keep decoded images (a byte per pixel) instead of reading again.")
+]
+ClassGroups = Annotated[
+    dict[str, list[str]] | None,
+    Field(description="Groups of classes: `{vehicles: [car, ship], ...}`."),
+]
+Hierarchy = Annotated[
+    str | None,
+    Field(
+        min_length=1, description="JSON or YAML file of `class: group` or `class: [group, ...]`."
+    ),
+]
+LabelChanging = Annotated[
+    list[Operation] | None,
+    Field(description="Operations that no augmentation may do, for they change labels."),
 ]

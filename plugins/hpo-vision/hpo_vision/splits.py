@@ -23,21 +23,22 @@ def split(
 
     Raises ValueError when the fractions leave nothing to train on, or a class has too few images to be divided.
     """
-    from sklearn.model_selection import train_test_split
-
     if val_fraction + test_fraction >= 1:
         raise ValueError(
             f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on: "
             f"their sum must be below 1"
         )
+    rest, test = halves(labels, test_fraction, seed)
     classes = np.asarray(labels)
-    rest, test = train_test_split(
-        np.arange(len(classes)), test_size=test_fraction, stratify=classes, random_state=seed
+    train, val = halves(classes[rest].tolist(), val_fraction / (1 - test_fraction), seed)
+    return {"train": np.sort(rest[train]), "val": np.sort(rest[val]), "test": np.sort(test)}
+
+
+def halves(labels: Sequence[int], fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """The images that stay, and those that are taken away, `fraction` of every class. Raises ValueError as `split`."""
+    from sklearn.model_selection import train_test_split
+
+    stay, taken = train_test_split(
+        np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
     )
-    train, val = train_test_split(
-        rest,
-        test_size=val_fraction / (1 - test_fraction),
-        stratify=classes[rest],
-        random_state=seed,
-    )
-    return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
+    return stay, taken

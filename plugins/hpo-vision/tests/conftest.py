@@ -6,8 +6,12 @@ import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tiny_version import Registered
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -18,3 +22,11 @@ def _imported_once() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Registered:
+    """A model version that was trained for seconds: `tiny@1`."""
+    from tiny_version import registered
+
+    return registered(tmp_path_factory.mktemp("registered"))

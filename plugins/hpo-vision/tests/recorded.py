@@ -14,8 +14,9 @@ from hpo_vision.classification import image_classification
 from torch import nn
 
 from hpo_core import CONTINUE, Checkpoint, Component, Decision, InputShape, Report, Trial
+from hpo_core import options as hpo_options
 from hpo_core.execution import LiveRun
-from hpo_core.testing.training import built, installed_catalog
+from hpo_core.testing.training import built, checked, installed_catalog
 
 
 def network(shape: InputShape) -> nn.Module:
@@ -37,6 +38,12 @@ def points(seed: int, *, flip_val: bool = False) -> IndexedImages:
     parts: Any = {"train": np.arange(12), "val": np.arange(12, 20)}
     shape = InputShape(1, 1, 1, 2)
     return IndexedImages(shape, ("no", "yes"), parts, told, lambda i: images[i], 5, seed)
+
+
+def component(kind: str, tree: Any) -> Component:
+    """A component as in a study file."""
+    catalog = installed_catalog()
+    return hpo_options.bind(catalog, kind, checked(kind, tree))
 
 
 def factory_of(tree: Any) -> Any:
@@ -82,6 +89,7 @@ class Calls:
         loss: Any = "cross-entropy",
         dataset: Any = points,
         model: Any = network,
+        augmentation: Any = "none",
         **options: Any,
     ) -> list[Report]:
         """Run an attempt; `optimizer` and `lr_scheduler` are as in a study file, or the latter a factory."""
@@ -105,8 +113,9 @@ class Calls:
         image_classification(
             LiveRun(trial, self.send),
             epochs=epochs,
-            dataset=self.component("datasets", dataset),
+            dataset=self.component("datasets", dataset, dataset),
             model=self.component("models", model),
+            augmentation=component("augmentations", augmentation),
             loss=self.component("losses", lambda labels: built("losses", loss, labels)),
             optimizer=self.component(
                 "optimizers", lambda params: built("optimizers", optimizer, params)

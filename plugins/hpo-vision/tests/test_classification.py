@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from hpo_vision import _checkpoints
+from hpo_vision._reporting import MAPPING
 from hpo_vision.batches import IndexedImages
 from recorded import Calls, network, points
 from safetensors import SafetensorError, safe_open
@@ -121,7 +122,7 @@ def test_nan_reaches_the_report(calls: Calls) -> None:
     calls.answer = lambda report: Decision.stopped("not finite")
     [report] = calls(model=broken)
     assert report.not_finite() == "train_loss is nan at step 1"
-    assert report.checkpoint is None and not list(calls.directory.iterdir())
+    assert report.checkpoint is None and not (calls.directory / "checkpoints").exists()
 
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
@@ -151,8 +152,10 @@ def test_checkpoints_say_what_they_are(calls: Calls) -> None:
     reports = calls(epochs=2)
     assert reports[1].checkpoint is not None
     folder = Path(reports[1].checkpoint.path)
-    names = {"manifest.json", "model.safetensors", "state.json", "state.safetensors"}
-    assert {path.name for path in folder.iterdir()} == names
+    states = {"model.safetensors", "state.json", "state.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", MAPPING, *states}
+    assert json.loads((folder / MAPPING).read_text())["labels"] == {"no": 0, "yes": 1}
+    assert (folder / MAPPING).read_bytes() == (calls.directory / MAPPING).read_bytes()
     with safe_open(folder / "model.safetensors", "pt") as file:
         about = file.metadata()
     assert about["epoch"] == "2"
@@ -202,7 +205,8 @@ def test_nothing_is_printed_and_signals_stay(
     with caplog.at_level(logging.INFO):
         calls(epochs=1)
     assert during == [handlers]
-    assert capfd.readouterr() == ("", "") and not caplog.records
+    assert capfd.readouterr() == ("", "")
+    assert {record.name for record in caplog.records} == {"hpo_vision._reporting"}
 
 
 def test_keyboard_interrupt_stays_one(calls: Calls) -> None:

@@ -157,7 +157,7 @@ def test_another_process_continues_equally(whole: tuple[str, Calls], tmp_path: P
 def test_nothing_is_pickled(whole: tuple[str, Calls]) -> None:
     for checkpoint in saved(whole[1]):
         names = [path.name for path in Path(checkpoint.path).rglob("*")]
-        assert len(names) == 4
+        assert len(names) == 5
         assert all(name.endswith((".safetensors", ".json")) for name in names)
 
 

@@ -95,7 +95,7 @@ def test_a_clone_averages_its_own_weights(
     weights.clear()
     with caplog.at_level(logging.WARNING):
         child = attempt(tmp_path / "child", "swa", number=1, parent=0, checkpoints=saved(parent))
-    assert not caplog.records
+    assert not [said for said in caplog.records if said.levelno >= logging.WARNING]
     assert torch.allclose(kept(child, 1), torch.stack(weights).mean(0), atol=1e-6)
     assert len(weights) == STEPS
 

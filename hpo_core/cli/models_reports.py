@@ -1,0 +1,123 @@
+"""The commands of `hpo models` that make something of versions: comparisons, lineages, cards, what happened."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
+from hpo_core.cli.models_arguments import Reference, clock, opened, print_json
+from hpo_core.cli.tables import print_table
+from hpo_core.cli.wording import clean, number, size
+from hpo_core.errors import StorageError
+
+if TYPE_CHECKING:
+    from hpo_core.registry.comparison import Comparison, Pair
+    from hpo_core.registry.measured import Measured
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of a group."""
+    for function in (compare, lineage, card, log):
+        app.command()(function)
+
+
+def compare(
+    first: Reference,
+    second: Reference,
+    storage: Storage = DEFAULT_STORAGE,
+    json: Json = False,
+) -> None:
+    """Two versions side by side: metrics with intervals, options, classes, size."""
+    found = opened(storage).compare(first, second)
+    if json:
+        return print_json(found.to_json())
+    labels = found.first.label, found.second.label
+    rows = [_metric(pair) for pair in found.metrics]
+    print_table(("part", "metric", *labels, "difference", ""), [*rows, *_sizes(found)])
+    for title, table in (("option", found.options), ("recall of", found.classes)):
+        if table:
+            print()
+            print_table(
+                (title, *labels), [(name, *map(_cell, both)) for name, both in table.items()]
+            )
+
+
+def _metric(pair: Pair) -> tuple[Any, ...]:
+    apart = {None: "", True: "intervals apart", False: "intervals overlap"}[pair.apart]
+    both = _value(pair.first), _value(pair.second)
+    return pair.part, pair.name, *both, number(pair.difference), apart
+
+
+def _value(measured: Measured | None) -> str | None:
+    if measured is None:
+        return None
+    if measured.low is None:
+        return number(measured.value)
+    return f"{number(measured.value)} ({number(measured.low)} to {number(measured.high)})"
+
+
+def _sizes(found: Comparison) -> Iterable[tuple[Any, ...]]:
+    shown = [None if each is None else size(each) for each in found.sizes]
+    yield "files", "size", *shown, None, ""
+
+
+def _cell(value: Any) -> str | None:
+    if value is None:
+        return None
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def lineage(reference: Reference, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
+    """What a version was made with, back to data and code."""
+    found = opened(storage).lineage(reference)
+    if json:
+        return print_json(found.to_json())
+    for line in found.lines():
+        indent = len(line) - len(line.lstrip())
+        print(f"{' ' * indent}{clean(line)}")
+
+
+def card(
+    reference: Reference,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it there instead of stdout."),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """The model card of a version, in Markdown."""
+    text = opened(storage).card(reference)
+    if output is None:
+        return print(text, end="")
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {output}: {error.strerror}") from error
+    print(f"wrote {output}", file=sys.stderr)
+
+
+def log(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
+    storage: Storage = DEFAULT_STORAGE,
+    json: Json = False,
+) -> None:
+    """What happened to a model: registered, promoted, archived, tagged."""
+    found = opened(storage).log(name)
+    if json:
+        from dataclasses import asdict
+
+        return print_json([asdict(each) for each in found])
+    rows = [
+        (clock(each.time), each.version, each.what["event"], _details(each.what)) for each in found
+    ]
+    print_table(("time", "version", "event", ""), rows)
+
+
+def _details(what: Any) -> str:
+    said = {key: value for key, value in what.items() if key != "event" and value is not None}
+    return ", ".join(f"{key} {value}" for key, value in said.items())

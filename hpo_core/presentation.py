@@ -1,0 +1,44 @@
+"""The end of a study: what optuna-dashboard is to show of its best trial.
+
+Its learning curves and its confusion matrix become user plots of the study, in the commit that ends it: only the driver
+writes, so a dashboard needs to do nothing but show them. A study whose objective says nothing of classes has the curves
+alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from hpo_core.results import class_reports, trials, user_plots
+from hpo_core.storage import outages
+from hpo_core.storage.studies import StudyRecord
+
+if TYPE_CHECKING:  # it imports Optuna; a finished study must answer without
+    from hpo_core.study import Study
+
+
+def show_best(engine: Engine, record: StudyRecord, study: Study) -> None:
+    """Make the plots of the best trial; the study's next commit stores them. Raises StorageError."""
+
+    def act(_: bool) -> None:
+        best = study.best()
+        if best is not None:
+            _show(engine, record, study, best.number)
+
+    outages.outlast(act, lambda sentence: study.note("warning", reason=sentence))
+
+
+def _show(engine: Engine, record: StudyRecord, study: Study, number: int) -> None:
+    (trial,) = trials.read(engine, record, number=number)
+    if trial.curves:
+        study.plot(user_plots.CURVES, user_plots.curves(trial))
+    figure = None
+    if class_reports.steps(engine, record, number):
+        step, report = class_reports.read(engine, record, trial)
+        figure = user_plots.confusion(report, number, step)
+    if figure is not None:
+        study.plot(user_plots.CONFUSION, figure)
+    elif study.plotted(user_plots.CONFUSION):  # that of a trial which was the best before
+        study.plot(user_plots.CONFUSION, user_plots.nothing(number))

@@ -1,0 +1,121 @@
+"""Which versions there are: with their aliases, stages and tags, filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+
+from hpo_core.errors import UsageError
+from hpo_core.registry import references, tagging
+from hpo_core.registry.model_version import ModelVersion, read
+from hpo_core.registry.references import ARCHIVED, LATEST
+from hpo_core.registry.stages import stage_of
+from hpo_core.results import conditions
+from hpo_core.results.trials import ResultTrial, flat
+from hpo_core.storage.database import connect
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A version with what may change about it. `stage` is one of its aliases, `archived`, or None."""
+
+    version: ModelVersion
+    aliases: tuple[str, ...]
+    stage: str | None
+    tags: Mapping[str, str]
+    latest: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `hpo models list --json`."""
+        values = asdict(self.version)
+        for key in ("provenance", "evaluation"):  # which `show` says
+            del values[key]
+        about = {"aliases": list(self.aliases), "stage": self.stage, "tags": dict(self.tags)}
+        return values | about
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which versions are asked for; all that is given must be true of one.
+
+    `alias` may be a stage, `archived` or `latest`. `where` is a condition as `hpo results query --where` has it, on
+    metrics, options and parameters of the trial.
+    """
+
+    name: str | None = None
+    study: str | None = None
+    alias: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    where: str | None = None
+
+
+def find(engine: Engine, wanted: Wanted) -> list[Listed]:
+    """The versions that are asked for, by name and number. Raises UsageError for a model that is not there."""
+    with connect(engine) as connection:
+        if wanted.name is not None:
+            references.find(connection, wanted.name)
+        versions = read(connection, wanted.name)
+        marks = tagging.every(connection, wanted.name)
+        known = {name: references.aliases(connection, name) for name in {v.name for v in versions}}
+    newest = {version.name: version.version for version in versions}  # they come in order
+    every = [
+        _listed(version, known[version.name], marks, newest[version.name]) for version in versions
+    ]
+    found = [each for each in every if _fits(each, wanted)]
+    return found if wanted.where is None else _where(found, every, wanted.where)
+
+
+def _listed(
+    version: ModelVersion,
+    known: Mapping[str, int],
+    marks: Mapping[tuple[str, int], dict[str, str]],
+    newest: int,
+) -> Listed:
+    number = version.version
+    its = marks.get((version.name, number), {})
+    aliases = tuple(alias for alias, had in known.items() if had == number)
+    shown = {key: value for key, value in its.items() if key != ARCHIVED}
+    return Listed(version, aliases, stage_of(aliases, its), shown, number == newest)
+
+
+def _fits(listed: Listed, wanted: Wanted) -> bool:
+    words: Collection[str] = (*listed.aliases, listed.stage or "", LATEST * listed.latest)
+    return (
+        (wanted.study is None or listed.version.study == wanted.study)
+        and (wanted.alias is None or wanted.alias in words)
+        and all(listed.tags.get(key) == value for key, value in wanted.tags.items())
+    )
+
+
+def _where(found: list[Listed], every: list[Listed], text: str) -> list[Listed]:
+    if not every:
+        raise UsageError("there is no model version to ask: register one first")
+    test = conditions.parse(text, [_trial(each.version) for each in every])
+    return [each for each in found if test(_trial(each.version))]
+
+
+def _trial(version: ModelVersion) -> ResultTrial:
+    """A version as the trial that it came from, for conditions."""
+    metrics = {version.metric: version.value} | version.metrics
+    measured = (version.evaluation or {}).get("metrics") or {}
+    metrics |= {f"test.{name}": value for name, value in measured.items()}
+    return ResultTrial(
+        study=version.study,
+        metric=version.metric,
+        goal="maximize",
+        number=version.trial,
+        state="complete",
+        value=version.value,
+        best_step=1,
+        epochs=1,
+        attempt=1,
+        seconds=None,
+        reason="",
+        params=version.params,
+        options=dict(flat(version.config)),
+        metrics=metrics,
+        curves={name: {1: value} for name, value in metrics.items()},
+    )

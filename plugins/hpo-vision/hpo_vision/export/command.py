@@ -1,0 +1,122 @@
+"""`hpo export`: the command. The work is in `hpo_vision.export.exporting`, and what is slow to import with it."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def export(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL@ALIAS",
+            help="A version by its number or alias; without one the newest.",
+            show_default=False,
+        ),
+    ],
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="DIR", help="A new or empty folder.", show_default=False),
+    ],
+    normalize_inside: Annotated[
+        bool,
+        typer.Option(
+            "--normalize-inside",
+            help="The ONNX model takes pixels of 0..1 and scales them itself.",
+        ),
+    ] = False,
+    temperature: Annotated[
+        bool,
+        typer.Option(
+            "--temperature",
+            help="Divide the logits by a temperature that is fitted to the validation part.",
+        ),
+    ] = False,
+    quantize: Annotated[
+        bool,
+        typer.Option(
+            "--quantize", help="An int8 model, too, calibrated on images of the training part."
+        ),
+    ] = False,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            "--max-loss",
+            min=0,
+            max=1,
+            metavar="X",
+            help="The most accuracy that the int8 model may lose on the validation part.",
+        ),
+    ] = 0.01,
+    storage: Annotated[
+        str, typer.Option("--storage", metavar="URL", help="The database, as in the study file.")
+    ] = "sqlite:///runs/hpo.db",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout.")
+    ] = False,
+) -> None:
+    """A model version as files: safetensors, ONNX, labels, model card; int8 if asked.
+
+    DIR is there whole or not at all. Exit code 1: the int8 model loses more than --max-loss and is left out.
+    """
+    from hpo_core.commands import Registry
+    from hpo_vision.export.exporting import Wanted, check, export
+
+    wanted = Wanted(normalize_inside, temperature, quantize, max_loss)
+    check(to)  # before the seconds that torch takes
+    manifest = export(Registry.open(storage), reference, to, wanted)
+    if json:
+        print(json_module.dumps(manifest, indent=2))
+    else:
+        _print(to, manifest)
+    quantization = manifest["quantization"]
+    if quantization and not quantization["accepted"]:
+        print(f"error: {_refusal(quantization)}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _print(to: Path, manifest: dict[str, Any]) -> None:
+    print(f"{to}: {manifest['model']}")
+    for name, about in manifest["files"].items():
+        print(f"  {name:<20} {about['size']:>12,} bytes  sha256 {about['sha256'][:12]}")
+    onnx = manifest["onnx"]
+    print(
+        f"ONNX differs from PyTorch by {onnx['difference']:.1e} at most "
+        f"(batches of {', '.join(map(str, onnx['batches']))})"
+    )
+    if manifest["temperature"]:
+        print(_temperature(manifest["temperature"]))
+    if manifest["quantization"]:
+        print("\n".join(_quantization(manifest["quantization"])))
+
+
+def _temperature(about: dict[str, Any]) -> str:
+    why = "" if about["fitted"] else ", for no validation image is guessed wrong"
+    return (
+        f"temperature {about['temperature']:.4g}{why}: calibration error {about['ece']['before']:.4f} -> "
+        f"{about['ece']['after']:.4f} on {about['images']} images of the part val"
+    )
+
+
+def _quantization(about: dict[str, Any]) -> list[str]:
+    before, after = about["before"], about["after"]
+    return [
+        f"{'':<10}{'accuracy':>10}{'bytes':>14}{'ms':>10}",
+        *(
+            f"{name:<10}{each['accuracy']:>10.4f}{each['bytes']:>14,}{each['latency_seconds'] * 1e3:>10.2f}"
+            for name, each in (("float32", before), ("int8", after))
+        ),
+        f"accuracy on {about['images']} images of the part {about['part']}; ms for one image on one thread",
+    ]
+
+
+def _refusal(about: dict[str, Any]) -> str:
+    return (
+        f"the int8 model loses {about['loss']:.4f} of the accuracy, more than --max-loss {about['max_loss']:g}: "
+        "it was left out, and everything else was written"
+    )

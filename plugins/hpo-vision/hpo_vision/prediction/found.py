@@ -1,0 +1,84 @@
+"""Which files are meant: images, folders and patterns as a person gives them, in an order that is always the same.
+
+Nothing here opens a file. What is named is tried, whatever it is called; in a folder only what is called like an image
+is, and the rest is counted. Paths come one after the other, so that a hundred thousand of them need no memory.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hpo_vision._folders import EXTENSIONS
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file to be read, or why there is none at this path."""
+
+    path: str
+    error: str | None = None
+
+
+class Search:
+    """Looks for what `words` name. `left_out` counts files of folders that are not called like an image."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = tuple(words)
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[Found]:
+        """Yield what each word names, in the order of the words, and within a folder or a pattern by name."""
+        self.left_out = 0
+        for word in self._words:
+            if os.path.isdir(word):
+                yield from self._below(word)
+            elif os.path.lexists(word):
+                yield Found(word)
+            elif glob.has_magic(word):
+                yield from self._matching(word)
+            else:
+                yield Found(word, "no such file or directory")
+
+    def _matching(self, pattern: str) -> Iterator[Found]:
+        paths = sorted(glob.glob(pattern, recursive=True))
+        if not paths:
+            yield Found(pattern, "no file is called like that")
+        for path in paths:
+            if not os.path.isdir(path):
+                yield Found(path)
+            elif "**" not in pattern:  # which finds what is in folders by itself
+                yield from self._below(path)
+
+    def _below(self, root: str) -> Iterator[Found]:
+        """The images in a folder and below it; each folder once, so that links which lead in circles end.
+
+        Without recursion: folders may be nested deeper than functions.
+        """
+        seen: set[tuple[int, int]] = set()
+        pending = [iter([root])]
+        while pending:
+            path = next(pending[-1], None)
+            if path is None:
+                pending.pop()
+            elif os.path.isdir(path):
+                try:
+                    pending.append(iter(_content(path, seen)))
+                except OSError as error:
+                    yield Found(path, (error.strerror or str(error)).lower())
+            elif path.lower().endswith(EXTENSIONS):
+                yield Found(path)
+            else:
+                self.left_out += 1
+
+
+def _content(folder: str, seen: set[tuple[int, int]]) -> list[str]:
+    """The paths in a folder, sorted by name; none where it was seen before."""
+    status = os.stat(folder)
+    key = (status.st_dev, status.st_ino)
+    if key in seen:
+        return []
+    seen.add(key)
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
