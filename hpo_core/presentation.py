@@ -1,8 +1,8 @@
 """The end of a study: what optuna-dashboard is to show of its best trial.
 
-Its learning curves and its confusion matrix become user plots of the study, in the commit that ends it: only the driver
-writes, so a dashboard needs to do nothing but show them. A study whose objective says nothing of classes has the curves
-alone.
+Its learning curves and its confusion matrix become user plots of the study, in the commit that ends it, and files
+beside them: only the driver writes, so a dashboard needs to do nothing but show them. A study whose objective says
+nothing of classes has a plot of the curves alone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from hpo_core.results import class_reports, trials, user_plots
+from hpo_core.results import class_files, class_reports, trials, user_plots
+from hpo_core.results.trials import ResultTrial
 from hpo_core.storage import outages
 from hpo_core.storage.studies import StudyRecord
+from hpo_core.trial import ClassReport
 
 if TYPE_CHECKING:  # it imports Optuna; a finished study must answer without
     from hpo_core.study import Study
@@ -38,7 +40,17 @@ def _show(engine: Engine, record: StudyRecord, study: Study, number: int) -> Non
     if class_reports.steps(engine, record, number):
         step, report = class_reports.read(engine, record, trial)
         figure = user_plots.confusion(report, number, step)
+        _attach(study, trial, step, report)
     if figure is not None:
         study.plot(user_plots.CONFUSION, figure)
     elif study.plotted(user_plots.CONFUSION):  # that of a trial which was the best before
         study.plot(user_plots.CONFUSION, user_plots.nothing(number))
+
+
+def _attach(study: Study, trial: ResultTrial, step: int, report: ClassReport) -> None:
+    if len(report.classes) <= user_plots.CLASSES:
+        title = f"{trial.study}, trial {trial.number}, epoch {step}"
+        drawn = class_files.confusion(report, title)
+        study.attach("confusion_matrix.svg", "image/svg+xml", drawn)
+    study.attach("per_class.csv", "text/csv", class_files.per_class(report))
+    study.attach("learning_curves.csv", "text/csv", class_files.learning_curves(trial))

@@ -309,7 +309,7 @@ class Record:
             return {}
         return {
             f"acc/{name}": round(recall, 6)
-            for name, recall in zip(report.classes, report.recall, strict=True)
+            for name, recall in zip(report.labels(), report.recall, strict=True)
         }
 
     def _located(self, path: str) -> str:

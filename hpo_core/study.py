@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -36,7 +37,7 @@ from hpo_core.scheduling import (
     Wait,
 )
 from hpo_core.spec import StudySpec
-from hpo_core.storage import user_plots
+from hpo_core.storage import artifacts, user_plots
 from hpo_core.storage.ledger import Ledger
 from hpo_core.trial import Checkpoint, Ending, Event, Outcome, Report, Trial
 
@@ -232,6 +233,11 @@ class Study:
     def plot(self, name: str, figure: Mapping[str, Any]) -> None:
         """Show a figure, plotly's JSON, on the study's page of a dashboard; stored by the next commit."""
         user_plots.put(self._ledger.study, name, figure)
+
+    def attach(self, filename: str, mimetype: str, text: str) -> None:
+        """Show a file on the study's page of a dashboard; named by the next commit. Raises StorageError."""
+        folder = Path(self.spec.directory, self.spec.study)
+        artifacts.put(self._ledger.study, folder, filename, mimetype, text)
 
     def plotted(self, name: str) -> bool:
         """Whether the study shows a figure of that name."""

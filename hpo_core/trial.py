@@ -128,6 +128,16 @@ class ClassReport(_Json):
         confusion = tuple((label, guess, images) for label, guess, images in data["confusion"])
         return cls(**numbers, confusion=confusion, groups=groups)
 
+    def labels(self, longest: int = 64) -> list[str]:
+        """The classes' names as they can be shown anywhere: printable, not long, none empty, no two alike."""
+        found: dict[str, None] = {}
+        for index, name in enumerate(self.classes):
+            plain = "".join(char if char.isprintable() else "?" for char in name)
+            short = plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
+            told = f"{short} ({index})".lstrip()
+            found[short if short and short not in found else told] = None
+        return list(found)
+
 
 @dataclass(frozen=True)
 class Report(_Json):
@@ -135,8 +145,8 @@ class Report(_Json):
 
     `step` counts finished epochs (1 after the first) and grows from report to report. `metrics` holds numbers by name,
     the study's metric among them. `seconds` is the time since the report before (or since the start). `checkpoint` is
-    the state at this step, where one was saved. `warnings` are for the study's log: a damaged checkpoint, say. `classes`
-    is how it does on each class, where the objective says so.
+    the state at this step, where one was saved. `warnings` are for the study's log: a damaged checkpoint, say.
+    `classes` is how it does on each class, where the objective says so.
     """
 
     step: int

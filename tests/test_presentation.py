@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -10,15 +11,18 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import optuna
 import pytest
+from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hpo_core import ClassReport
 from hpo_core.cli import main
-from hpo_core.results import user_plots
+from hpo_core.results import class_files, user_plots
 from hpo_core.results.trials import ResultTrial
 from hpo_core.storage import user_plots as stored
+from hpo_core.storage.artifacts import Artifacts
 
 CODE = """
 from hpo_core import ClassReport
@@ -64,19 +68,14 @@ def plots(study: optuna.Study) -> dict[str, Any]:
     """The user plots, put together as optuna-dashboard does."""
     from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
-    return {
-        name: json.loads(text)
-        for name, text in get_plotly_graph_objects(study.system_attrs).items()
-    }
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    return {name: json.loads(text) for name, text in get_plotly_graph_objects(attributes).items()}
 
 
-def system_attrs(study: optuna.Study) -> dict[str, Any]:
-    return study._storage.get_study_system_attrs(study._study_id)
-
-
-@pytest.fixture(autouse=True)
-def _attrs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optuna.Study, "system_attrs", property(system_attrs), raising=False)
+def artifacts(study: optuna.Study) -> list[dict[str, Any]]:
+    """The files that the study names, as optuna-dashboard reads them."""
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    return [json.loads(text) for key, text in attributes.items() if key.startswith("artifacts:")]
 
 
 def test_the_best_trial_is_shown_with_its_classes(
@@ -89,12 +88,21 @@ def test_the_best_trial_is_shown_with_its_classes(
     heat = shown[user_plots.CONFUSION]["data"][0]
     right = round(10 * best.user_attrs["acc/class 0"])
     assert heat["text"][0] == [right, 10 - right, 0]
-    assert heat["z"][0] == [right / 10, 1 - right / 10, 0]
+    assert heat["z"][0] == pytest.approx([right / 10, 1 - right / 10, 0])
     assert heat["x"] == ["class 0", "class 1", "class 2"]
     assert f"({best.number}), epoch 2" in shown[user_plots.CONFUSION]["layout"]["title"]["text"]
     curve = shown[user_plots.CURVES]["data"][0]
     assert (curve["name"], curve["x"]) == ("val_accuracy", [1, 2])
     assert curve["y"] == pytest.approx(list(best.intermediate_values.values()))
+    kept = {each["filename"]: each for each in artifacts(study)}
+    assert set(kept) == {"confusion_matrix.svg", "per_class.csv", "learning_curves.csv"}
+    store = Artifacts([Path("runs/shown")])
+    with store.open_reader(kept["per_class.csv"]["artifact_id"]) as file:
+        head, first, *_ = file.read().decode().splitlines()
+    assert head == "class,images,predicted,precision,recall,f1"
+    assert first.startswith(f"class 0,10,10,{right / 10}")
+    with store.open_reader(kept["confusion_matrix.svg"]["artifact_id"]) as file:
+        assert len(ElementTree.parse(file).findall(".//{*}rect")) == 1 + 9
     recalls = {key: v for key, v in best.user_attrs.items() if key.startswith("acc/")}
     assert recalls == {f"acc/class {index}": right / 10 for index in range(3)}
 
@@ -115,6 +123,9 @@ def test_only_trials_that_were_the_best_so_far_have_attributes_of_classes(
     later = [t.number for t in more.trials[8:] if "acc/class 0" in t.user_attrs]
     assert all((more.trials[number].value or 0) >= best for number in later)
     assert len(more.trials) == 12
+    before = {each["filename"]: each["artifact_id"] for each in artifacts(study)}
+    assert before == {each["filename"]: each["artifact_id"] for each in artifacts(more)}
+    assert len(list(Path("runs/shown/artifacts").iterdir())) == 3
 
 
 def test_many_classes_become_no_attributes_and_none_at_all_no_matrix(
@@ -131,9 +142,9 @@ def test_many_classes_become_no_attributes_and_none_at_all_no_matrix(
 
 def test_a_shorter_figure_leaves_nothing_of_a_longer_one() -> None:
     study = optuna.create_study()
-    monkeypatched = {"data": [], "layout": {"title": {"text": "x" * 9000}}}
-    stored.put(study, "plot", monkeypatched)
-    assert plots(study) == {"plot": monkeypatched} and stored.has(study, "plot")
+    figure = {"data": [], "layout": {"title": {"text": "x" * 9000}}}
+    stored.put(study, "plot", figure)
+    assert plots(study) == {"plot": figure} and stored.has(study, "plot")
     stored.put(study, "plot", {"data": []})
     assert plots(study) == {"plot": {"data": []}} and not stored.has(study, "other")
 
@@ -145,6 +156,14 @@ def report(names: tuple[str, ...]) -> ClassReport:
     )
 
 
+def test_labels_can_be_shown_anywhere() -> None:
+    names = ("a\x00b", "a?b", "", "\ud800", "x" * 99, "x" * 98, "a?b (1)")
+    labels = report(names).labels()
+    assert labels[:4] == ["a?b", "a?b (1)", "(2)", "?"] and labels[6] == "a?b (1) (6)"
+    assert len(set(labels)) == 7 and "".join(labels).isprintable()
+    assert len(class_files.per_class(report(names)).encode().splitlines()) == 8
+
+
 def test_names_are_escaped_shortened_and_told_apart() -> None:
     names = ("<a href='javascript:x'>", "", "n" * 40, "n" * 41, "3")
     figure = user_plots.confusion(report(names), 1, 1)
@@ -154,6 +173,21 @@ def test_names_are_escaped_shortened_and_told_apart() -> None:
     assert len(set(shown)) == 5 and all(len(name) <= 40 for name in shown)
     assert figure["layout"]["xaxis"]["type"] == "category"  # or `3` would be a number
     assert user_plots.confusion(report(tuple(map(str, range(101)))), 1, 1) is None
+
+
+@pytest.mark.parametrize("name", ["../../hpo.db", "/etc/passwd", "x", "{0}", "0" * 32])
+def test_an_artifact_is_nothing_but_a_file_of_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "artifacts").mkdir()
+    with pytest.raises((ArtifactNotFound, ValueError)):
+        Artifacts([tmp_path]).open_reader(name)
+
+
+def test_the_files_hold_names_as_text() -> None:
+    hostile = report(("<script>", "=1+1", "a,b"))
+    svg = class_files.confusion(hostile, "<b>")
+    assert "<script>" not in svg and ElementTree.fromstring(svg).tag.endswith("svg")
+    rows = class_files.per_class(hostile).splitlines()
+    assert rows[2].startswith("'=1+1,") and rows[3].startswith('"a,b",')
 
 
 def test_long_curves_are_thinned_and_have_gaps_where_they_were_not_finite() -> None:
@@ -174,7 +208,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.skipif(
+    CHROMIUM is None or "HPO_TEST_BROWSER" not in os.environ,
+    reason="it takes a Chromium, and HPO_TEST_BROWSER=1",
+)
 def test_a_browser_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, monkeypatch, 3)
     code = "import typer; from hpo_core.cli.dashboard import dashboard; typer.run(dashboard)"
@@ -191,6 +228,7 @@ def test_a_browser_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert text in page
     assert "Confusion matrix of the best trial" in page
     assert "Learning curves of the best trial" in page
+    assert "confusion_matrix.svg" in page and "per_class.csv" in page
 
 
 def dumped(url: str, folder: Path) -> str:

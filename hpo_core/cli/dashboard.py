@@ -25,6 +25,8 @@ from hpo_core.errors import StorageError, UsageError
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
+    from hpo_core.storage.artifacts import Artifacts
+
 EVERYWHERE = "0.0.0.0"
 """What a container listens at: its own loopback cannot be published. Requests must ask for a loopback all the same."""
 
@@ -133,8 +135,23 @@ def application(storage: str, write: bool = False) -> Application:
     opened = open_storage(storage, write)
     import optuna_dashboard  # type: ignore[import-untyped]
 
-    served: Application = optuna_dashboard.wsgi(opened)
+    served: Application = optuna_dashboard.wsgi(opened, _artifacts(opened))
     return served
+
+
+def _artifacts(opened: RDBStorage) -> Artifacts | None:
+    """The files that studies have beside the database; None where there are none, or the studies are not ours."""
+    from sqlalchemy import inspect, select
+
+    from hpo_core.storage.artifacts import FOLDER, Artifacts
+    from hpo_core.storage.tables import hpo_studies
+
+    if not inspect(opened.engine).has_table(hpo_studies.name):
+        return None
+    with opened.engine.connect() as connection:
+        named = connection.execute(select(hpo_studies.c.directory)).scalars()
+        folders = [Path(each) for each in named if Path(each, FOLDER).is_dir()]
+    return Artifacts(folders) if folders else None
 
 
 def open_storage(storage: str, write: bool) -> RDBStorage:

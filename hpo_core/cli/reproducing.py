@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,17 +40,19 @@ def reproduce(
     code_path = [str(Path.cwd())] if allow_code else None
     steps = version.provenance.get("steps", 0)
 
-    def told(report: Report) -> None:
-        value = report.metrics[version.metric]
-        line = f"epoch {report.step}/{steps}  {version.metric} {number(value)}"
-        print(clean(line), file=sys.stderr, flush=True)
+    with os.fdopen(os.dup(2), "w") as terminal:  # while it trains, descriptor 2 is the trial's log
 
-    done = train_again(version, code_path, exact=exact, told=told)
+        def told(report: Report) -> None:
+            value = number(report.metrics[version.metric])
+            line = f"epoch {report.step}/{steps}  {clean(version.metric)} {value}"
+            print(line, file=terminal, flush=True)
+
+        done = train_again(version, code_path, exact=exact, told=told)
     if json:
         print(json_module.dumps(json_safe(done.to_json())))
     else:
         for line in _lines(done):
-            print(clean(line))
+            print(line)
     raise typer.Exit(0 if done.accepted else 1)
 
 
@@ -58,21 +60,21 @@ def _lines(done: Reproduction) -> list[str]:
     word = "reproduced" if done.accepted else "NOT reproduced"
     numbers = [_compared(each) for each in (done.metric, *done.tested)]
     same = "same" if done.same_weights else "others"
-    lines = [f"{done.version} {word}: {done.reason}", *numbers]
+    lines = [f"{done.version} {word}: {clean(done.reason)}", *numbers]
     lines.append(f"  weights {same} (sha256 {done.weights[0][:12]}, now {done.weights[1][:12]})")
     for what, recorded, now in done.differences:
-        lines.append(f"  differs {what}: {_said(recorded)}, now {_said(now)}")
+        lines.append(f"  differs {clean(what)}: {_said(recorded)}, now {_said(now)}")
     return [*lines, f"results   {done.directory}"]
 
 
 def _compared(each: Number) -> str:
+    recorded = f"  {clean(each.name)} {number(each.recorded)}"
     if each.again is None or each.recorded is None:
-        return f"  {each.name} {number(each.recorded)}, now not measured"
+        return f"{recorded}, now not measured"
     if each.same:
-        return f"  {each.name} {number(each.recorded)}, the same again"
-    change = each.again - each.recorded
-    return f"  {each.name} {number(each.recorded)}, now {number(each.again)} ({change:+.3g})"
+        return f"{recorded}, the same again"
+    return f"{recorded}, now {number(each.again)} ({each.again - each.recorded:+.3g})"
 
 
 def _said(value: Any) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else clean(value)

@@ -15,6 +15,7 @@ from hpo_core.results import importance, runs
 from hpo_core.space import Choice
 
 FEWEST = 30
+REPEATS = 20  # enough for a p below 0.05
 UNSEEN = 0.2
 """A p above it: as good as nothing. One in five parameters without importance has a lower one."""
 
@@ -28,7 +29,7 @@ def unimportant(study: Studied) -> Iterator[Finding]:
     if sum(trial.state == "complete" for trial in study.good) < FEWEST:
         epoch = 1  # where most trials are stopped, the complete ones are the good ones
     try:
-        found = importance.evaluate(study.trials, searched, epoch=epoch)
+        found = importance.evaluate(study.trials, searched, epoch=epoch, repeats=REPEATS)
     except UsageError:  # too few, or all alike: then there is nothing to say
         return
     if (

@@ -15,8 +15,8 @@ from hpo_core import addresses, checkpoints
 from hpo_core.errors import UsageError, nearest
 from hpo_core.history import History
 from hpo_core.plugins import load
-from hpo_core.registration import completed, model
 from hpo_core.registry import versions
+from hpo_core.registry.candidates import completed, model
 from hpo_core.registry.versions import Candidate, ModelVersion
 from hpo_core.retention import located
 from hpo_core.space import Space

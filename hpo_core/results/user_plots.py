@@ -61,7 +61,7 @@ def confusion(report: ClassReport, number: int, step: int) -> dict[str, Any] | N
     """What a trial took each class for, each row divided by its images; None of more classes than can be seen."""
     if not 0 < len(report.classes) <= CLASSES:
         return None
-    names = _labels(report.classes)
+    names = [_text(name) for name in report.labels(24)]
     counts = [[0] * len(names) for _ in names]
     for label, guess, images in report.confusion:
         counts[label][guess] += images
@@ -105,15 +105,6 @@ def _points(curve: Curve) -> Mapping[str, list[Any]]:
     chosen = [step for index, step in enumerate(steps) if index % every == 0 or step == steps[-1]]
     values = [curve[step] if math.isfinite(curve[step]) else None for step in chosen]
     return {"x": chosen, "y": [None if v is None else float(f"{v:.6g}") for v in values]}
-
-
-def _labels(names: tuple[str, ...]) -> list[str]:
-    """Short names, no two alike: an axis has one place for each name."""
-    found: list[str] = []
-    for index, name in enumerate(names):
-        short = _text(name if len(name) <= 24 else f"{name[:23]}…") or f"({index})"
-        found.append(f"{short} ({index})" if short in found else short)
-    return found
 
 
 def _text(name: str) -> str:

@@ -21,8 +21,8 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from hpo_core import ClassReport, Dataset, Evaluation, Part
 from hpo_vision._labels import known
+from hpo_vision._machine import accelerator, repeatable
 from hpo_vision._scores import MOST_CLASSES, Scores
-from hpo_vision._trainer import accelerator, repeatable
 from hpo_vision.loading import dataset_of, described, network_of
 
 BINS = 15

@@ -8,7 +8,6 @@ same process with it), and it answers KeyboardInterrupt with `sys.exit(1)` after
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import warnings
@@ -21,6 +20,7 @@ import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from hpo_vision._machine import accelerator
 from hpo_vision.settings import Device, Numbers, Setup
 
 NOT_OURS = (
@@ -29,15 +29,6 @@ NOT_OURS = (
     # a user who asks for the CPU knows that there is a GPU
     r".*GPU available but not used.*",
 )
-
-
-def accelerator(device: Device) -> str:
-    """Lightning's name of the device. Raises nothing: Lightning says when there is no such device."""
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def precision(numbers: Numbers, device: Device) -> str:
@@ -93,31 +84,6 @@ def train(
         if on_main_thread:
             signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
-
-
-@contextmanager
-def repeatable(wanted: bool) -> Iterator[None]:
-    """While this lasts, and if `wanted`, torch takes algorithms that give the same numbers each time.
-
-    Where it has none it warns, naming the operation, and goes on. The settings are the process's, and an executor may
-    run the trial in its own: they are put back.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    filling: Any = torch.utils.deterministic  # a property of the module
-    fill = filling.fill_uninitialized_memory
-    benchmark = torch.backends.cudnn.benchmark
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        filling.fill_uninitialized_memory = False  # finds bugs, and costs time
-        torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn_only)
-        filling.fill_uninitialized_memory = fill
-        torch.backends.cudnn.benchmark = benchmark
 
 
 @contextmanager

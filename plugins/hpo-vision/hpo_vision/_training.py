@@ -21,9 +21,10 @@ from hpo_vision._classifier import Classifier
 from hpo_vision._epochs import Epochs
 from hpo_vision._labels import labels_of
 from hpo_vision._log import logged
+from hpo_vision._machine import repeatable
 from hpo_vision._reporting import EpochReporter
 from hpo_vision._scores import Scores
-from hpo_vision._trainer import make_trainer, repeatable, train
+from hpo_vision._trainer import make_trainer, train
 from hpo_vision.settings import Parts, Setup
 from hpo_vision.suitability import refuse
 

@@ -31,7 +31,7 @@ def digits(
     split_seed: SplitSeed = 0,
     sampler_power: SamplerPower = 0.0,
 ) -> Dataset:
-    """Digits 0 to 9, resized bilinearly, the same grey in each channel; `seed` shuffles the training part.
+    """Digits 0 to 9, resized bilinearly, to 8 bits, the same grey in each channel; `seed` shuffles the training part.
 
     Called by an objective once per trial. The images stay at 8x8 in memory and are resized batch by batch. Raises
     ValueError when the fractions leave nothing to train on. (Alpaydin & Kaynak 1998, UCI's test part.)
@@ -44,14 +44,17 @@ def digits(
     from hpo_vision.splits import split
 
     bunch: Any = load_digits()
-    small = normalized(torch.from_numpy(bunch.images).float().div(16).unsqueeze(1))
+    small = torch.from_numpy(bunch.images).float().div(16).unsqueeze(1)
     size = (image_size, image_size)
 
     def load(indices: Any) -> torch.Tensor:
         resized = interpolate(
             small[torch.from_numpy(indices)], size=size, mode="bilinear", antialias=True
         )
-        return resized.repeat(1, channels, 1, 1)
+        bytes_only = (
+            resized.mul(255).round().div(255)
+        )  # as in a file: `hpo data materialize` loses nothing
+        return normalized(bytes_only).repeat(1, channels, 1, 1)
 
     return IndexedImages(
         shape=InputShape(channels, image_size, image_size, len(bunch.target_names)),

@@ -32,7 +32,7 @@ objective:
   device: cpu
   channels_last: false
   dataset: {{name: digits, image_size: 8, channels: 1, batch_size: 32, val_fraction: 0.3, test_fraction: 0.5}}
-  model: {{name: resnet18, weights: {weights}}}
+  model: {{name: timm/test_resnet, weights: {weights}}}
   optimizer: {{name: sgd, lr: {{float: [0.02, 0.1], log: true}}}}
 trial_scheduler: none
 sampler: random
@@ -55,7 +55,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
     text = STUDY.format(folder=folder, weights=weights)
     catalog, _ = load()
     spec = check(parse(text, "study.yaml"), catalog, folder / "study.yaml")
-    begin: Any = catalog.entry("models", "resnet18").factory
+    begin: Any = catalog.entry("models", "timm/test_resnet").factory
     save_file(begin(InputShape(1, 8, 8, 10)).state_dict(), weights)
 
     def gone(event: Any) -> None:

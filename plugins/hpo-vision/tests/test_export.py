@@ -164,6 +164,7 @@ def test_int8_is_small_and_as_good_as_it_says(
 ) -> None:
     about, path = full["quantization"], folder / "full" / "model.int8.onnx"
     assert about["accepted"] and about["part"] == "val" and about["calibrated"] == 256
+    assert about["after"]["bytes"] == path.stat().st_size
     assert about["after"]["bytes"] * 3 < about["before"]["bytes"]
     assert about["before"]["accuracy"] == pytest.approx(version.value)
     model, hits = session(path), 0

@@ -1,4 +1,4 @@
-"""What `hpo predict` takes as a model: a version, an exported folder, an ONNX file; and that it predicts as it was measured."""
+"""What `hpo predict` takes as a model: a version, a folder, an ONNX file; and that it predicts as it was measured."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_damaged_version_is_refused(tiny: Registered) -> None:
     before = file.read_bytes()
     try:
         file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-        with pytest.raises(StoreError, match="model.safetensors"):
+        with pytest.raises(StoreError, match=r"model\.safetensors"):
             loaded("tiny@1", tiny.storage, "cpu")
     finally:
         file.write_bytes(before)
@@ -90,8 +90,8 @@ def test_a_folder_is_enough(tiny: Registered, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     cooler = loaded(str(tmp_path), "sqlite:///nowhere.db", "cpu").logits(pixels)
     assert torch.equal(cooler, expected / 2)
-    (tmp_path / "model.safetensors").write_bytes(weights[:-1] + b"?")
-    with pytest.raises(UsageError, match="model.safetensors is not what was exported"):
+    (tmp_path / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(UsageError, match=r"model\.safetensors is not what was exported"):
         loaded(str(tmp_path), "sqlite:///nowhere.db", "cpu")
 
 

@@ -136,14 +136,15 @@ class _Export:
     def _write_int8(self, folder: Path) -> None:
         from hpo_vision.export import graph, quantizing
 
+        source, target, data = folder / ONNX, folder / INT8, self._dataset
         scaling = (self._about.mean, self._about.std) if self._wanted.normalize_inside else None
-        self._quantized = quantizing.write(
-            folder / ONNX, folder / INT8, self._dataset, scaling, self._wanted.max_loss
+        count = quantizing.write(source, target, data, scaling)
+        graph.describe(target, self._properties())
+        self._quantized = quantizing.judged(
+            source, target, data, scaling, calibrated=count, max_loss=self._wanted.max_loss
         )
-        if self._quantized.accepted:
-            graph.describe(folder / INT8, self._properties())
-        else:
-            (folder / INT8).unlink()
+        if not self._quantized.accepted:
+            target.unlink()
 
     def _write_card(self, folder: Path) -> None:
         from hpo_vision.export.card import section

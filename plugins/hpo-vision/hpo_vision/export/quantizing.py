@@ -74,10 +74,8 @@ class Quantized:
         return judged | asdict(self)
 
 
-def write(
-    source: Path, target: Path, dataset: Dataset, scaling: Scaling | None, max_loss: float
-) -> Quantized:
-    """Write the model `source` in 8 bits to `target`; what that cost.
+def write(source: Path, target: Path, dataset: Dataset, scaling: Scaling | None) -> int:
+    """Write the model `source` in 8 bits to `target`; how many images it was calibrated on.
 
     With `scaling` the model takes pixels of 0..1, and normalizes them itself.
     """
@@ -95,30 +93,41 @@ def write(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+    return calibration.images
+
+
+def judged(
+    source: Path,
+    target: Path,
+    dataset: Dataset,
+    scaling: Scaling | None,
+    *,
+    calibrated: int,
+    max_loss: float,
+) -> Quantized:
+    """What `write` did, by running both files."""
     models = [session(source), session(target)]
     accuracies, images = _accuracies(models, dataset, scaling)
-    paths = zip((source, target), accuracies, latencies(models, calibration.image), strict=True)
+    one = next(_images(dataset, "val", scaling))[0][:1]
+    paths = zip((source, target), accuracies, latencies(models, one), strict=True)
     before, after = (Cost(hits, path.stat().st_size, seconds) for path, hits, seconds in paths)
-    return Quantized(before, after, images, calibration.images, max_loss)
+    return Quantized(before, after, images, calibrated, max_loss)
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # which has no types
     """The first images of the training part's first epoch, a batch at a time, as onnxruntime asks for them."""
 
     def __init__(self, dataset: Dataset, scaling: Scaling | None) -> None:
-        self._batches = list(_limited(_images(dataset, "train", scaling)))
-        self._left = iter(self._batches)
-        self.images = sum(map(len, self._batches))
-
-    @property
-    def image(self) -> Any:
-        """One image (1, C, H, W)."""
-        return self._batches[0][:1]
+        self.images = 0
+        self._batches = _limited(_images(dataset, "train", scaling))
 
     def get_next(self) -> dict[str, Any] | None:
         """The next batch, or None at the end."""
-        batch = next(self._left, None)
-        return None if batch is None else {"images": batch}
+        batch = next(self._batches, None)
+        if batch is None:
+            return None
+        self.images += len(batch)
+        return {"images": batch}
 
 
 def _limited(batches: Iterator[tuple[Any, Any]]) -> Iterator[Any]:

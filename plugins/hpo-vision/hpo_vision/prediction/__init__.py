@@ -1,1 +1,1 @@
-"""`hpo predict`: labels for images, by a model version or an exported folder; and, file by file, what cannot be read."""
+"""`hpo predict`: labels for images, by a model version or an exported folder; what cannot be read has a row, too."""

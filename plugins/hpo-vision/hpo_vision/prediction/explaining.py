@@ -126,7 +126,7 @@ def _last(calls: list[_Call], least: int) -> int | None:
     sizes = {
         place: call.shape[2:]
         for place, call in enumerate(calls)
-        if len(call.shape) == 4 and call.shape[2:].numel() > 1 and min(call.shape[2:]) >= least
+        if len(call.shape) == 4 and max(call.shape[2:]) > 1 and min(call.shape[2:]) >= least
     }
     convolved = [place for place in sizes if isinstance(calls[place].module, nn.Conv2d)]
     if not convolved:
