@@ -23,12 +23,12 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a worker; torch reads it when it is imported
 
 import torch
-from hpo_vision._checkpoints import FolderIO
-from hpo_vision._classifier import Classifier
-from hpo_vision._epochs import Epochs
-from hpo_vision._scores import Scores
-from hpo_vision._trainer import accelerator, make_trainer, precision, repeatable, train
-from hpo_vision.settings import Setup
+from hpo_vision.training.checkpoints import FolderIO
+from hpo_vision.training.classifier import Classifier
+from hpo_vision.training.epochs import Epochs
+from hpo_vision.training.scores import Scores
+from hpo_vision.training.settings import Setup
+from hpo_vision.training.trainer import accelerator, make_trainer, precision, repeatable, train
 from lightning.pytorch import Callback
 
 from hpo_core import Component, options, plugins

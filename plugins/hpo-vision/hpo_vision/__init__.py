@@ -7,20 +7,24 @@ runs its first trial.
 from __future__ import annotations
 
 from hpo_core import Register, hookimpl
-from hpo_vision.torchvision_table import SOURCES
+from hpo_vision.datasets.torchvision_table import SOURCES
 
 
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Offer the datasets."""
-    register("digits", "hpo_vision.digits:digits", tier=1)  # what a text that names none means
-    register("image-folder", "hpo_vision.image_folder:image_folder")
-    register("jsonl", "hpo_vision.jsonl:jsonl")
-    register("csv", "hpo_vision.csv_table:csv")
-    register("cifar10", "hpo_vision.torchvision_sets:CIFAR10")
-    register("cifar20", "hpo_vision.torchvision_sets:cifar20")
+    register(
+        "digits", "hpo_vision.datasets.digits:digits", tier=1
+    )  # what a text that names none means
+    register("image-folder", "hpo_vision.datasets.image_folder:image_folder")
+    register("jsonl", "hpo_vision.datasets.jsonl:jsonl")
+    register("csv", "hpo_vision.datasets.csv_table:csv")
+    register("cifar10", "hpo_vision.datasets.torchvision_sets:CIFAR10")
+    register("cifar20", "hpo_vision.datasets.torchvision_sets:cifar20")
     for source in SOURCES:
-        register(f"torchvision/{source.name}", f"hpo_vision.torchvision_sets:{source.name}")
+        register(
+            f"torchvision/{source.name}", f"hpo_vision.datasets.torchvision_sets:{source.name}"
+        )
     register("logos", "hpo_vision.procedural.logos:logos")
     register("jerseys", "hpo_vision.procedural.jerseys:jerseys")
     register("shapes20", "hpo_vision.procedural.shapes20:shapes20")
@@ -45,12 +49,12 @@ def register_augmentations(register: Register) -> None:
 @hookimpl
 def register_objectives(register: Register) -> None:
     """Offer the objectives."""
-    register("image-classification", "hpo_vision.classification:image_classification")
+    register("image-classification", "hpo_vision.training.classification:image_classification")
 
 
 @hookimpl
 def register_commands(register: Register) -> None:
     """Offer `hpo data`, `hpo export` and `hpo predict`."""
-    register("data", "hpo_vision.commands:app")
+    register("data", "hpo_vision.inspection.commands:app")
     register("export", "hpo_vision.export.command:export")
     register("predict", "hpo_vision.prediction.command:predict")

@@ -221,35 +221,30 @@ FAKES: dict[str, Callable[[Path], list[str]]] = {
 """Writes a set below a root, and gives the names of its classes."""
 
 
-def cifar(root: Path, fine: int, coarse: int | None) -> dict[str, Any]:
-    """CIFAR's pickles; what torchvision expects of them: `train_list`, `test_list`, `meta`."""
-    folder = root / ("cifar-10-batches-py" if coarse is None else "cifar-100-python")
+def cifar10(root: Path) -> dict[str, Any]:
+    """CIFAR-10's pickles; what torchvision expects of them: `train_list`, `test_list`, `meta`."""
+    files = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    names = {"label_names": CIFAR10}
+    return _cifar(root / "cifar-10-batches-py", files, "labels", "batches.meta", names)
+
+
+def cifar100(root: Path) -> dict[str, Any]:
+    """CIFAR-100's, in the same way."""
+    names = {"fine_label_names": CIFAR100}
+    return _cifar(root / "cifar-100-python", ["train", "test"], "fine_labels", "meta", names)
+
+
+def _cifar(
+    folder: Path, files: list[str], key: str, meta: str, names: dict[str, list[str]]
+) -> dict[str, Any]:
     folder.mkdir(parents=True)
-    files = (
-        [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
-        if coarse is None
-        else ["train", "test"]
-    )
+    ((kind, classes),) = names.items()
     known = []
     for seed, name in enumerate(files):
-        labels = np.arange(fine).repeat(EACH)
+        labels = np.arange(len(classes)).repeat(EACH)
         pixels = np.random.default_rng(seed).integers(0, 256, (len(labels), 3072), np.uint8)
-        content: dict[str, Any] = {"data": pixels}
-        content["labels" if coarse is None else "fine_labels"] = labels.tolist()
-        if coarse is not None:
-            content["coarse_labels"] = (labels % coarse).tolist()
-        known.append([name, _pickled(folder / name, content)])
-    meta = (
-        {"label_names": CIFAR10}
-        if coarse is None
-        else {
-            "fine_label_names": [f"fine{label:02}" for label in range(fine)],
-            "coarse_label_names": CIFAR20[:coarse],
-        }
-    )
-    name = "batches.meta" if coarse is None else "meta"
-    key = "label_names" if coarse is None else "fine_label_names"
-    described = {"filename": name, "key": key, "md5": _pickled(folder / name, meta)}
+        known.append([name, _pickled(folder / name, {"data": pixels, key: labels.tolist()})])
+    described = {"filename": meta, "key": kind, "md5": _pickled(folder / meta, names)}
     return {"train_list": known[:-1], "test_list": known[-1:], "meta": described}
 
 
@@ -260,6 +255,16 @@ def _pickled(path: Path, content: Any) -> str:
 
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
+CIFAR100 = (
+    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly "
+    "camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile "
+    "cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp "
+    "lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree "
+    "orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum "
+    "rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider "
+    "squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train "
+    "trout tulip turtle wardrobe whale willow_tree wolf woman worm"
+).split()
 CIFAR20 = (
     "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices "
     "household_furniture insects large_carnivores large_man-made_outdoor_things "

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from hpo_vision.batches import IndexedImages
-from hpo_vision.classification import image_classification
+from hpo_vision.datasets.batches import IndexedImages
+from hpo_vision.training.classification import image_classification
 from torch import nn
 
 from hpo_core import CONTINUE, Checkpoint, Component, Decision, InputShape, Report, Trial

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 from drawn_files import annotate, annotated, row, save
-from hpo_vision._annotations import LONGEST, find, read
-from hpo_vision._rows import Complaints
+from hpo_vision.datasets._annotations import LONGEST, find, read
+from hpo_vision.datasets.rows import Complaints
 
 from hpo_core.testing.training import DatasetContract, built
 

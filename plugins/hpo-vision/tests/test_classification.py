@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from hpo_vision import _checkpoints
-from hpo_vision._reporting import MAPPING
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets.batches import IndexedImages
+from hpo_vision.training import checkpoints
+from hpo_vision.training.reporting import MAPPING
 from recorded import Calls, network, points
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model
@@ -186,7 +186,7 @@ def test_a_full_disk_is_an_os_error(calls: Calls, monkeypatch: pytest.MonkeyPatc
             f'Error while serializing: I/O error: No space left on device (os error 28) at path "{path}"'
         )
 
-    monkeypatch.setattr(_checkpoints, "save_file", full)
+    monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(OSError, match="No space left") as caught:
         calls()
     assert caught.value.errno == errno.ENOSPC
@@ -206,7 +206,7 @@ def test_nothing_is_printed_and_signals_stay(
         calls(epochs=1)
     assert during == [handlers]
     assert capfd.readouterr() == ("", "")
-    assert {record.name for record in caplog.records} == {"hpo_vision._reporting"}
+    assert {record.name for record in caplog.records} == {"hpo_vision.training.reporting"}
 
 
 def test_keyboard_interrupt_stays_one(calls: Calls) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from drawn_files import annotate, annotated, noise, row, save
-from hpo_vision._walk import parts_of
-from hpo_vision.commands import app
-from hpo_vision.statistics import statistics_of
+from hpo_vision.datasets.walk import parts_of
+from hpo_vision.inspection.commands import app
+from hpo_vision.inspection.statistics import statistics_of
 from PIL import Image
 from recorded import points
 from sklearn.datasets import load_sample_image

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from hpo_vision.batches import IndexedBatches
-from hpo_vision.splits import split
+from hpo_vision.datasets.batches import IndexedBatches
+from hpo_vision.datasets.splits import split
 from PIL import Image
 
 from hpo_core.testing.training import DatasetContract, built

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hpo_vision._evaluation import measured
+from hpo_vision.training.evaluation import measured
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 

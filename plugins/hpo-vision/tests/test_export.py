@@ -15,7 +15,7 @@ import onnx
 import pytest
 import torch
 import typer
-from hpo_vision._walk import as_picture
+from hpo_vision.datasets.walk import as_picture
 from hpo_vision.export import exporting, graph, quantizing, temperature
 from hpo_vision.export.command import export
 from hpo_vision.export.sessions import run, session

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from drawn_files import annotate, annotated, row
-from hpo_vision.groups import grouped
-from hpo_vision.mapping import labels_mapping, written
+from hpo_vision.datasets.groups import grouped
+from hpo_vision.datasets.mapping import labels_mapping, written
 
 from hpo_core.testing.training import built
 

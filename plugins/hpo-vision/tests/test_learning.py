@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hpo_vision._groups import Grouping, layers
-from hpo_vision._labels import count, labels_of
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets.batches import IndexedImages
+from hpo_vision.training.labels import count, labels_of
+from hpo_vision.training.parameter_groups import Grouping, layers
 from recorded import Calls, network, points
 from test_resume import attempt, saved
 from torch import Tensor, nn

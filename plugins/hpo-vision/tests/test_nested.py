@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hpo_vision._nested import flatten, unflatten
+from hpo_vision.training.nested import flatten, unflatten
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_files import noise
-from hpo_vision._folders import find
-from hpo_vision._pictures import fitted, opened, shown
+from hpo_vision.datasets._folders import find
+from hpo_vision.datasets.pictures import fitted, opened, shown
 from PIL import Image
 
 from hpo_core.testing.training import built

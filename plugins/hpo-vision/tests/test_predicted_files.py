@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_files import noise, save
-from hpo_vision._pictures import decoded
+from hpo_vision.datasets.pictures import decoded
 from hpo_vision.prediction.found import Found, Search
 from hpo_vision.prediction.predicting import predictions
 from hpo_vision.prediction.reading import Reader, quiet

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hpo_vision._evaluation import measured
-from hpo_vision.commands import app
+from hpo_vision.inspection.commands import app
 from hpo_vision.prediction.models import loaded
+from hpo_vision.training.evaluation import measured
 from onnx import TensorProto, helper, numpy_helper
 from tiny_version import Registered
 from typer.testing import CliRunner

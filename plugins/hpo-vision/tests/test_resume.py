@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets.batches import IndexedImages
 from recorded import Calls
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -136,7 +136,7 @@ def test_another_process_continues_equally(whole: tuple[str, Calls], tmp_path: P
     code = (
         "import importlib, json, sys, threading\n"
         "from pathlib import Path\n"
-        "from hpo_vision.classification import image_classification\n"
+        "from hpo_vision.training.classification import image_classification\n"
         "for name in image_classification.preload: importlib.import_module(name)\n"
         "import torch\n"  # importing must leave a process that can be forked
         "assert threading.active_count() == 1 and not torch.cuda.is_initialized()\n"
@@ -176,7 +176,7 @@ def test_the_average_is_what_is_validated_and_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", ["0.9", "0.5"])
 def test_average_follows_by_its_formula(kept: str) -> None:
-    from hpo_vision._averaging import Averaged
+    from hpo_vision.training.averaging import Averaged
 
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     average = Averaged(network, float(kept))
@@ -196,7 +196,7 @@ class Parent:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.seen: list[dict[str, Any]] = []
-        from hpo_vision._training import EpochReporter
+        from hpo_vision.training.training import EpochReporter
 
         def look(reporter: Any, trainer: Any, module: Any) -> None:
             optimizer = trainer.optimizers[0]
@@ -326,7 +326,7 @@ def test_a_batch_of_another_size_keeps_the_place_in_the_schedule(trials: Parent)
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, damage: str, message: str) -> None:
-    from hpo_vision._checkpoints import FolderIO
+    from hpo_vision.training.checkpoints import FolderIO
 
     first = attempt(tmp_path, "sgd", 1)
     folder = Path(saved(first)[0].path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hpo_vision.batches import IndexedBatches
+from hpo_vision.datasets.batches import IndexedBatches
 from scipy.stats import chisquare
 
 from hpo_core.commands import offered

@@ -39,7 +39,7 @@ def test_a_plateau_knows_only_losses_that_were_measured(tmp_path: Path) -> None:
 @pytest.fixture
 def weights(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """One layer's weights after each step."""
-    from hpo_vision._classifier import Classifier
+    from hpo_vision.training.classifier import Classifier
 
     seen: list[torch.Tensor] = []
     inner = Classifier.on_train_batch_end

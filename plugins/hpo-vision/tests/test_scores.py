@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from hpo_vision._labels import table
-from hpo_vision._scores import Scored, Scores
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets.batches import IndexedImages
+from hpo_vision.training.labels import table
+from hpo_vision.training.scores import Scored, Scores
 from recorded import Calls, component, points
 from torch import Tensor, nn
 from torch.nn.functional import one_hot

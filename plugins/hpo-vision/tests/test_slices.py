@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hpo_vision._slices import Slices
+from hpo_vision.training.slices import Slices
 from recorded import Calls, network, points
 from test_resume import Dropped, attempt, saved, squares
 from torch import nn

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hpo_vision.suitability import refuse
+from hpo_vision.training.suitability import refuse
 from recorded import Calls, component, points
 
 from hpo_core import Component, InputShape

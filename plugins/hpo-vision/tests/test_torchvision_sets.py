@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from fake_sets import CIFAR10, CIFAR20, EACH, FAKES, cifar, emnist_letters
-from hpo_vision.torchvision_table import OTHERS, SOURCES
+from fake_sets import CIFAR10, CIFAR20, CIFAR100, EACH, FAKES, cifar10, cifar100, emnist_letters
+from hpo_vision.datasets.torchvision_table import OTHERS, SOURCES
 
 from hpo_core.testing.training import DatasetContract, built, checked, installed_catalog
 
@@ -105,8 +105,8 @@ def small_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from torchvision import datasets
 
     for kind, told in (
-        (datasets.CIFAR10, cifar(tmp_path, 10, None)),
-        (datasets.CIFAR100, cifar(tmp_path, 40, 20)),
+        (datasets.CIFAR10, cifar10(tmp_path)),
+        (datasets.CIFAR100, cifar100(tmp_path)),
     ):
         for name, value in told.items():
             monkeypatch.setattr(kind, name, value)
@@ -128,10 +128,25 @@ def test_cifar20_has_the_superclasses(small_cifar: Path) -> None:
     data = built("datasets", {"name": "cifar20", "root": str(small_cifar)}, 1)
     assert list(data.classes) == CIFAR20
     found = labels_of(data)
-    assert len(found["test"]) == 40 * EACH and set(found["test"]) == set(range(20))
+    assert len(found["test"]) == 100 * EACH and set(found["test"]) == set(range(20))
     assert all(set(members) <= set(CIFAR20) for members in data.groups.values())
     fine = built("datasets", {"name": "torchvision/CIFAR100", "root": str(small_cifar)}, 1)
-    assert fine.groups["fish"] == ("fine01", "fine21")  # what the files say: label modulo 20
+    assert list(fine.groups) == CIFAR20
+    assert sorted(name for members in fine.groups.values() for name in members) == CIFAR100
+    trees = [CIFAR100.index(name) for name in CIFAR100 if name.endswith("_tree")]
+    numbers = labels_of(fine)["test"]
+    found_trees = [label == CIFAR20.index("trees") for label in found["test"]]
+    assert [number in trees for number in numbers] == found_trees
+
+
+def test_a_class_of_no_superclass_is_an_error(
+    small_cifar: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hpo_vision.datasets import torchvision_table
+
+    monkeypatch.delitem(torchvision_table.CIFAR20.merged, "trees")
+    with pytest.raises(ValueError, match=r"'cifar20'.*maple_tree"):
+        built("datasets", {"name": "cifar20", "root": str(small_cifar)}, 1)
 
 
 class Danger:

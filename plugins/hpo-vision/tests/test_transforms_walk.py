@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets.batches import IndexedImages
 from recorded import points
 from torchvision.transforms import v2
 

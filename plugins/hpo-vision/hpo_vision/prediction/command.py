@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hpo_vision.prediction.choices import Format, Measure, Truth
-from hpo_vision.settings import Device
+from hpo_vision.training.settings import Device
 
 
 def predict(

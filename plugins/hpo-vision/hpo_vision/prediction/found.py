@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hpo_vision._folders import EXTENSIONS
+from hpo_vision.datasets._folders import EXTENSIONS
 
 
 @dataclass(frozen=True)

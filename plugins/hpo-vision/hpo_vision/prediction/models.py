@@ -19,7 +19,7 @@ from torch import Tensor
 from hpo_core import InputShape
 from hpo_core.commands import Registry, UsageError
 from hpo_vision.loading import WEIGHTS, Described, described, network_of
-from hpo_vision.settings import Device
+from hpo_vision.training.settings import Device
 
 if TYPE_CHECKING:
     from torch import nn

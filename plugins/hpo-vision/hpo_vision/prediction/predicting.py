@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from hpo_vision._pictures import shown
+from hpo_vision.datasets.pictures import shown
 from hpo_vision.prediction.choices import Measure, Truth
 from hpo_vision.prediction.found import Found
 from hpo_vision.prediction.models import Model

@@ -17,7 +17,7 @@ from itertools import islice
 from torch import Tensor
 
 from hpo_core import InputShape
-from hpo_vision._pictures import decoded, fitted, reason
+from hpo_vision.datasets.pictures import decoded, fitted, reason
 from hpo_vision.prediction.found import Found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hpo_vision._pictures import shown
+from hpo_vision.datasets.pictures import shown
 from hpo_vision.prediction.choices import Format, Measure
 
 MEASURES: tuple[Measure, ...] = ("least-confidence", "margin", "entropy")

@@ -24,7 +24,7 @@ from hpo_vision.prediction.reading import Reader, quiet
 from hpo_vision.prediction.rows import Lines, Row
 from hpo_vision.prediction.selection import Selection
 from hpo_vision.prediction.tally import Tally
-from hpo_vision.settings import Device
+from hpo_vision.training.settings import Device
 
 
 @dataclass(frozen=True)

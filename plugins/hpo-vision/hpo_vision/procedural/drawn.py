@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from hpo_core import InputShape, Part
-from hpo_vision._found import PARTS
-from hpo_vision.batches import IndexedImages, normalized
+from hpo_vision.datasets.batches import IndexedImages, normalized
+from hpo_vision.datasets.found import PARTS
+from hpo_vision.datasets.splits import Indices
 from hpo_vision.procedural.chance import chance
 from hpo_vision.procedural.folders import make_once
-from hpo_vision.splits import Indices
 
 Draw = Callable[[random.Random, int, Part, int], Image.Image]
 """Draws an image (RGB) with the random numbers, of the class with the label, for the part, of the size."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from hpo_vision._annotations import read
-from hpo_vision._rows import Complaints, arranged
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets._annotations import read
+from hpo_vision.datasets.batches import IndexedImages
+from hpo_vision.datasets.rows import Complaints, arranged
 from hpo_vision.procedural.jersey_files import PARTS, Jerseys
 
 

@@ -1,6 +1,6 @@
 """The dataset `jerseys`: drawn crops of players' backs, 43 labels with a long tail, as files with `annotations.jsonl`.
 
-Synthetic. The files are made when they are first needed, and read like anybody's: see `hpo_vision.jsonl`.
+Synthetic. The files are made when they are first needed, and read like anybody's: see `hpo_vision.datasets.jsonl`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hpo_core import Dataset
-from hpo_vision.changes import Changes, always
-from hpo_vision.options import BatchSize, ImageSize, SamplerPower
+from hpo_vision.datasets.changes import Changes, always
+from hpo_vision.datasets.options import BatchSize, ImageSize, SamplerPower
 from hpo_vision.procedural.options import DrawSeed
 
 CHANGES: Changes = {

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_core import Dataset
-from hpo_vision.changes import Changes, always
-from hpo_vision.options import BatchSize
+from hpo_vision.datasets.changes import Changes, always
+from hpo_vision.datasets.options import BatchSize
 from hpo_vision.procedural.options import (
     DrawnSize,
     DrawSeed,

@@ -6,7 +6,6 @@ A worker's trials share a set that has been opened.
 from __future__ import annotations
 
 import functools
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,11 @@ from PIL import Image
 from torchvision import datasets
 
 from hpo_core import Part
-from hpo_vision._found import PARTS, FoundPictures
-from hpo_vision._pictures import plain
-from hpo_vision.groups import Groups
-from hpo_vision.splits import Indices, halves, split
-from hpo_vision.torchvision_table import Source
+from hpo_vision.datasets.found import PARTS, FoundPictures
+from hpo_vision.datasets.groups import Groups
+from hpo_vision.datasets.pictures import plain
+from hpo_vision.datasets.splits import Indices, halves, split
+from hpo_vision.datasets.torchvision_table import Source
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,7 @@ def find(
     names = _names(source, next(iter(opened.values())))
     pictures = Opened(title, tuple(opened.values()), tuple(starts[:-1].tolist()))
     found, classes = _compact(together, names, parts)
-    groups = source.groups or _superclasses(source, opened, classes)
-    return FoundPictures(pictures, found.tolist(), classes, parts), groups
+    return FoundPictures(pictures, found.tolist(), classes, parts), source.groups
 
 
 def _open(
@@ -135,9 +133,7 @@ _TAKES_NO_DOWNLOAD = ("FER2013", "ImageNet")
 
 def _labels(title: str, source: Source, opened: Any) -> Indices:
     """The label of every image, compared with what torchvision says of the first."""
-    if source.labels == "coarse":
-        found = _coarse(opened)
-    elif source.labels == "h5":
+    if source.labels == "h5":
         found = _of_h5(opened)
     else:
         found = getattr(opened, source.labels)
@@ -150,12 +146,21 @@ def _labels(title: str, source: Source, opened: Any) -> Indices:
     labels = np.asarray(found, dtype=np.int64)
     image, label = opened[0]
     image.close()
-    if len(labels) != len(opened) or (source.labels != "coarse" and label != labels[0]):
+    if len(labels) != len(opened) or label != labels[0]:
         raise ValueError(
             f"dataset '{title}': this version of torchvision keeps labels somewhere else than in "
             f"{source.name}.{source.labels}: take one that hpo-vision was tested with"
         )
-    return labels
+    return _merged(title, source, opened)[labels] if source.merged else labels
+
+
+def _merged(title: str, source: Source, opened: Any) -> Indices:
+    """The number here of each of torchvision's classes."""
+    number = {name: each for each, names in enumerate(source.merged.values()) for name in names}
+    try:
+        return np.array([number[name] for name in opened.classes])
+    except KeyError as error:
+        raise ValueError(f"dataset '{title}': nobody knows what a {error} is") from None
 
 
 def _of_h5(opened: Any) -> Sequence[int]:
@@ -166,38 +171,14 @@ def _of_h5(opened: Any) -> Sequence[int]:
     return labels
 
 
-def _coarse(opened: Any) -> Sequence[int]:
-    """CIFAR-100's superclasses, from the files whose MD5 torchvision has just compared."""
-    files = opened.train_list if opened.train else opened.test_list
-    return [label for name, _ in files for label in _unpickled(opened, name)["coarse_labels"]]
-
-
-def _unpickled(opened: Any, name: str) -> Any:
-    with (Path(opened.root) / opened.base_folder / name).open("rb") as file:
-        return pickle.load(file, encoding="latin1")
-
-
 def _names(source: Source, opened: Any) -> tuple[str, ...]:
     """The classes' names in the order of torchvision's labels; of several names all."""
-    if source.labels == "coarse":
-        return tuple(_unpickled(opened, opened.meta["filename"])["coarse_label_names"])
+    if source.merged:
+        return tuple(source.merged)
     if isinstance(source.classes, tuple):
         return source.classes
     found = getattr(opened, source.classes)
     return tuple(name if isinstance(name, str) else ", ".join(name) for name in found)
-
-
-def _superclasses(source: Source, opened: Mapping[str, Any], classes: tuple[str, ...]) -> Groups:
-    """CIFAR-100's classes by their superclasses, as its files have them."""
-    if source.name != "CIFAR100":
-        return {}
-    train = opened["train"]
-    names = _unpickled(train, train.meta["filename"])["coarse_label_names"]
-    pairs = set(zip(_coarse(train), train.targets, strict=True))
-    return {
-        name: tuple(classes[fine] for number, fine in sorted(pairs) if number == coarse)
-        for coarse, name in enumerate(names)
-    }
 
 
 def _parts(

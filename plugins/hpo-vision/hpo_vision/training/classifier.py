@@ -1,6 +1,6 @@
 """The classifier as Lightning sees it: what a training step and a validation step compute.
 
-A step sees a batch in one or more parts (`hpo_vision._slices`), whose gradients add up.
+A step sees a batch in one or more parts (`hpo_vision.training.slices`), whose gradients add up.
 
 Nothing goes through Lightning's `log`: its bookkeeping costs more than a small model's forward pass, and all that is
 wanted is one number per epoch and metric.
@@ -21,9 +21,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from hpo_core import Component
-from hpo_vision._averaging import Averaged
-from hpo_vision._groups import Grouping
-from hpo_vision._inheritance import (
+from hpo_vision.training.averaging import Averaged
+from hpo_vision.training.inheritance import (
     AVERAGE,
     NETWORK,
     Inherited,
@@ -32,10 +31,11 @@ from hpo_vision._inheritance import (
     optimizer_class,
     with_own_loss,
 )
-from hpo_vision._passes import unrecorded
-from hpo_vision._scores import Scores
-from hpo_vision._slices import Batch, Slices
-from hpo_vision.settings import Setup
+from hpo_vision.training.parameter_groups import Grouping
+from hpo_vision.training.passes import unrecorded
+from hpo_vision.training.scores import Scores
+from hpo_vision.training.settings import Setup
+from hpo_vision.training.slices import Batch, Slices
 
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

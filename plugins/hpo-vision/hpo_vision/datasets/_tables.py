@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hpo_core import Part
-from hpo_vision._fence import Fence
-from hpo_vision._found import PARTS, FoundPictures
-from hpo_vision._pictures import shown
-from hpo_vision._rows import Complaints, Row, arranged, divided
+from hpo_vision.datasets.fence import Fence
+from hpo_vision.datasets.found import PARTS, FoundPictures
+from hpo_vision.datasets.pictures import shown
+from hpo_vision.datasets.rows import Complaints, Row, arranged, divided
 
 Columns = tuple[str, str, str]
 
@@ -20,7 +20,7 @@ Columns = tuple[str, str, str]
 def find(
     path: str, columns: Columns, val_fraction: float, test_fraction: float, split_seed: int
 ) -> FoundPictures:
-    """The pictures of a table, divided as `hpo_vision.csv_table` says, and with the errors that it names.
+    """The pictures of a table, divided as `hpo_vision.datasets.csv_table` says, and with the errors that it names.
 
     `columns` are those of the image, the label and the part; a table may be without the last.
     """

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from hpo_core import Dataset, Part
-from hpo_vision._likeness import Likenesses, described
-from hpo_vision._walk import Seen, images, parts_of
-from hpo_vision.batches import IndexedBatches
+from hpo_vision.datasets.batches import IndexedBatches
+from hpo_vision.datasets.walk import Seen, images, parts_of
+from hpo_vision.inspection.likeness import Likenesses, described
 
 SKEWED = 10.0
 """From how many times as many images of one class as of another on a person should know."""

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
-from hpo_vision.changes import as_told
-from hpo_vision.options import (
+from hpo_vision.datasets.changes import as_told
+from hpo_vision.datasets.options import (
     BatchSize,
     Channels,
     ClassGroups,
@@ -53,8 +53,8 @@ def csv(
     As `jsonl`, with a row of the table for a line: a table without the column of parts is divided by fractions, images
     lie in the table's folder or below it, and ValueError names every wrong line.
     """
-    from hpo_vision._tables import find
-    from hpo_vision.groups import grouped
+    from hpo_vision.datasets._tables import find
+    from hpo_vision.datasets.groups import grouped
 
     columns = image_column, label_column, part_column
     found = find(path, columns, val_fraction, test_fraction, split_seed)

@@ -20,10 +20,10 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from hpo_core import ClassReport, Dataset, Evaluation, Part
-from hpo_vision._labels import known
-from hpo_vision._machine import accelerator, repeatable
-from hpo_vision._scores import MOST_CLASSES, Scores
 from hpo_vision.loading import dataset_of, described, network_of
+from hpo_vision.training.labels import known
+from hpo_vision.training.machine import accelerator, repeatable
+from hpo_vision.training.scores import MOST_CLASSES, Scores
 
 BINS = 15
 """Of the calibration error (Guo et al. 2017): ranges of confidence, each compared with how often it is right."""

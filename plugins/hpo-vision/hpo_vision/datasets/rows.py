@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from hpo_core import Part
-from hpo_vision._found import PARTS, FoundPictures
-from hpo_vision._pictures import Files
-from hpo_vision.splits import Indices, split
+from hpo_vision.datasets.found import PARTS, FoundPictures
+from hpo_vision.datasets.pictures import Files
+from hpo_vision.datasets.splits import Indices, split
 
 Rows = dict[str, list[str]]
 """The labels of each file, in the order of the rows."""

@@ -16,17 +16,17 @@ from typing import Any
 from lightning.pytorch import seed_everything
 
 from hpo_core import Batches, Dataset, Run
-from hpo_vision._checkpoints import FolderIO
-from hpo_vision._classifier import Classifier
-from hpo_vision._epochs import Epochs
-from hpo_vision._labels import labels_of
-from hpo_vision._log import logged
-from hpo_vision._machine import repeatable
-from hpo_vision._reporting import EpochReporter
-from hpo_vision._scores import Scores
-from hpo_vision._trainer import make_trainer, train
-from hpo_vision.settings import Parts, Setup
-from hpo_vision.suitability import refuse
+from hpo_vision.training.checkpoints import FolderIO
+from hpo_vision.training.classifier import Classifier
+from hpo_vision.training.epochs import Epochs
+from hpo_vision.training.labels import labels_of
+from hpo_vision.training.log import logged
+from hpo_vision.training.machine import repeatable
+from hpo_vision.training.reporting import EpochReporter
+from hpo_vision.training.scores import Scores
+from hpo_vision.training.settings import Parts, Setup
+from hpo_vision.training.suitability import refuse
+from hpo_vision.training.trainer import make_trainer, train
 
 
 def fit(run: Run, setup: Setup, parts: Parts) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from hpo_core import Part
-from hpo_vision._found import PARTS, FoundPictures
-from hpo_vision._pictures import Files, shown
-from hpo_vision.splits import Indices, split
+from hpo_vision.datasets.found import PARTS, FoundPictures
+from hpo_vision.datasets.pictures import Files, shown
+from hpo_vision.datasets.splits import Indices, split
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 

@@ -1,7 +1,7 @@
 """The objective `image-classification`: trains a model on a dataset and reports after every epoch.
 
 This module holds the signature, which is what a study file is checked against, and imports nothing heavy. The work is
-in `hpo_vision._training`.
+in `hpo_vision.training.training`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hpo_core import Component, Evaluation, Run
-from hpo_vision import settings
-from hpo_vision.settings import Parts, Setup
-from hpo_vision.suitability import check
+from hpo_vision.training import settings
+from hpo_vision.training.settings import Parts, Setup
+from hpo_vision.training.suitability import check
 
 METRICS = (
     "train_loss",
@@ -54,20 +54,20 @@ def image_classification(
     `val_loss` as cross-entropy whatever `loss` is, so that trials compare. `val_f1` and `val_balanced_accuracy` are the
     means of the classes' F1 and recall, with `class_metrics` only; `val_top5` counts a label among the five most likely
     classes as right, where there are more than five. `lr` is the rate of the epoch's last step, that of the last layer
-    where `layer_decay` slows the others (see `hpo_vision._groups`). The dataset's part `test` is never asked for.
+    where `layer_decay` slows the others (see `parameter_groups`). The dataset's part `test` is never asked for.
 
     With `class_metrics` each report says how each class does (`hpo_core.ClassReport`).
 
     The augmentation changes each batch of the training part once, after it was loaded and before it is cut. One that
-    changes the labels of this dataset is refused (see `hpo_vision.suitability`).
+    changes the labels of this dataset is refused (see `hpo_vision.training.suitability`).
 
     A checkpoint is saved before the report of each `checkpoint_every`-th epoch and of the last. A trial that is
     continued gives the same metrics as one that never paused, on the same device with as many threads and with
     `deterministic`; epochs after its last checkpoint are run again. A clone has its parent's weights and the tensors of
-    its parent's optimizer, and everything else of its own (see `hpo_vision._inheritance`).
+    its parent's optimizer, and everything else of its own (see `hpo_vision.training.inheritance`).
 
     An attempt that runs out of memory is lost and repeated. With `halve_on_out_of_memory` the next one trains with the
-    same batches in half as large parts (see `hpo_vision._slices`); otherwise as before, for its neighbours on the
+    same batches in half as large parts (see `slices`); otherwise as before, for its neighbours on the
     device may have ended meanwhile. Raises ValueError at once when the study's metric is none of these, when the
     augmentation is refused, or when the model is not the parent's, and HpoError when a batch cannot be halved again.
     """
@@ -76,7 +76,7 @@ def image_classification(
             f"image-classification does not report the study's metric '{run.trial.metric}': "
             f"it reports {', '.join(METRICS)}"
         )
-    from hpo_vision._training import fit
+    from hpo_vision.training.training import fit
 
     parts = Parts(dataset, augmentation, model, loss, optimizer, lr_scheduler)
     setup = Setup(
@@ -103,8 +103,8 @@ image_classification.check = check  # type: ignore[attr-defined]
 def evaluate(
     folder: Path, config: Mapping[str, Any], seed: int, code_path: list[str] | None
 ) -> Evaluation:
-    """How a model does on the dataset's part `test` (`hpo_core.contracts`); the work is in `hpo_vision._evaluation`."""
-    from hpo_vision._evaluation import measured
+    """How a model does on the dataset's part `test` (`hpo_core.contracts`); the work is in `evaluation`."""
+    from hpo_vision.training.evaluation import measured
 
     return measured(folder, config, seed)
 
@@ -116,8 +116,8 @@ image_classification.metric = ("val_accuracy", "maximize")  # type: ignore[attr-
 
 # what a worker's template imports before it forks: all that the trainings of a study share
 image_classification.preload = (  # type: ignore[attr-defined]  # an attribute that executors look for
-    "hpo_vision._training",
-    "hpo_vision._folders",
+    "hpo_vision.training.training",
+    "hpo_vision.datasets._folders",
     "sklearn.datasets",
     "sklearn.model_selection",
 )

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from hpo_core import Part
-from hpo_vision._walk import Seen
+from hpo_vision.datasets.walk import Seen
 
 Cells = np.ndarray[Any, np.dtype[np.int16]]
 

@@ -7,7 +7,7 @@ state.json            the structure of it all, with the trial's number
 ====================  =======================================================================================
 
 No tensor is written twice and nothing is pickled: reading a checkpoint cannot run code. Random states are not among it,
-because each epoch begins with a seed of its own (see `hpo_vision._training`).
+because each epoch begins with a seed of its own (see `hpo_vision.training.training`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lightning.fabric.plugins.io import CheckpointIO
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hpo_vision._nested import Tensors, flatten, unflatten
+from hpo_vision.training.nested import Tensors, flatten, unflatten
 
 MODEL, STATE, STRUCTURE = "model.safetensors", "state.safetensors", "state.json"
 NEEDED = ("trial", "optimizer", "state_dict", "loops", "optimizer_states", "lr_schedulers")

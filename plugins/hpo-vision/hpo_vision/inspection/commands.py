@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from hpo_core import Component, Dataset
-    from hpo_vision.statistics import Statistics
+    from hpo_vision.inspection.statistics import Statistics
 
 app = typer.Typer(
     add_completion=False,
@@ -54,11 +54,11 @@ def stats(
         dataset = component.build(0)
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
-    from hpo_vision.statistics import statistics_of
+    from hpo_vision.inspection.statistics import statistics_of
 
     found = statistics_of(dataset)
     if png is not None:
-        from hpo_vision._sheet import sheet
+        from hpo_vision.inspection.sheet import sheet
 
         sheet(dataset).save(png)
     if json:
@@ -109,8 +109,8 @@ def _judged(component: Component) -> tuple[list[str], list[str], int]:
         dataset = component.build(0)
     except (ValueError, OSError) as error:
         return [str(error)], [], 0
-    from hpo_vision._manifest import differences
-    from hpo_vision.statistics import statistics_of
+    from hpo_vision.inspection.manifest import differences
+    from hpo_vision.inspection.statistics import statistics_of
 
     found = statistics_of(dataset)
     path = component.options.get("path")
@@ -137,15 +137,15 @@ def materialize(
     component = read_component("datasets", name, overrides or [])
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(f"{to} is there already: give a new folder, or delete it")
-    from hpo_vision import _manifest, _materializing
+    from hpo_vision.inspection import manifest, materializing
 
     try:
         own = component.trait("materialize", None)
         if own is not None:
             own(to, component.options)
         else:
-            _materializing.write(_built(component), to)
-        count = _manifest.write(to, name, component.options)
+            materializing.write(_built(component), to)
+        count = manifest.write(to, name, component.options)
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
     print(f"{to}: {count} files")

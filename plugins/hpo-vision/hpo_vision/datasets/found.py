@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from hpo_core import InputShape, Part
-from hpo_vision._pictures import Pictures, fitted
-from hpo_vision.batches import IndexedImages, Load, normalized
-from hpo_vision.groups import Groups
-from hpo_vision.splits import Indices
+from hpo_vision.datasets.batches import IndexedImages, Load, normalized
+from hpo_vision.datasets.groups import Groups
+from hpo_vision.datasets.pictures import Pictures, fitted
+from hpo_vision.datasets.splits import Indices
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 

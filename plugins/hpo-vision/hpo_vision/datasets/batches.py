@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from hpo_core import InputShape, Part
-from hpo_vision.splits import Indices
+from hpo_vision.datasets.splits import Indices
 
 if TYPE_CHECKING:
-    from hpo_vision._pictures import Pictures
+    from hpo_vision.datasets.pictures import Pictures
 
 Load = Callable[[Indices], Tensor]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from hpo_core import Dataset, InputShape
-from hpo_vision.changes import DIGITS, always
-from hpo_vision.options import (
+from hpo_vision.datasets.changes import DIGITS, always
+from hpo_vision.datasets.options import (
     BatchSize,
     Channels,
     ImageSize,
@@ -40,8 +40,8 @@ def digits(
     from sklearn.datasets import load_digits
     from torch.nn.functional import interpolate
 
-    from hpo_vision.batches import IndexedImages, normalized
-    from hpo_vision.splits import split
+    from hpo_vision.datasets.batches import IndexedImages, normalized
+    from hpo_vision.datasets.splits import split
 
     bunch: Any = load_digits()
     small = torch.from_numpy(bunch.images).float().div(16).unsqueeze(1)

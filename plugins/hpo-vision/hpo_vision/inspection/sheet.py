@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from hpo_core import Dataset
-from hpo_vision._walk import images
+from hpo_vision.datasets.walk import images
 
 SAMPLES = 8
 CELL = 64  # pixels of an image, whatever its size

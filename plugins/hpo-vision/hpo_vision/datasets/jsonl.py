@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
-from hpo_vision.changes import as_told
-from hpo_vision.options import (
+from hpo_vision.datasets.changes import as_told
+from hpo_vision.datasets.options import (
     BatchSize,
     Channels,
     ClassGroups,
@@ -58,8 +58,8 @@ def jsonl(
     the log says how many. Raises FileNotFoundError when there is no such folder or no annotations, and ValueError with
     file and number of every wrong line: no JSON, no text, an image that is not there or lies outside of `path`.
     """
-    from hpo_vision._annotations import find
-    from hpo_vision.groups import grouped
+    from hpo_vision.datasets._annotations import find
+    from hpo_vision.datasets.groups import grouped
 
     found = find(path, val_fraction, test_fraction, split_seed, image_key, label_key)
     return found.dataset(

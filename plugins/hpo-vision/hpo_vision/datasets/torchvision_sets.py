@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hpo_core import Dataset
-from hpo_vision.changes import always
-from hpo_vision.options import (
+from hpo_vision.datasets.changes import always
+from hpo_vision.datasets.options import (
     BatchSize,
     Channels,
     ImageSize,
@@ -24,7 +24,7 @@ from hpo_vision.options import (
     TestFraction,
     ValFraction,
 )
-from hpo_vision.torchvision_table import CIFAR20, SOURCES, Source
+from hpo_vision.datasets.torchvision_table import CIFAR20, SOURCES, Source
 
 Root = Annotated[
     str,
@@ -65,7 +65,7 @@ def _offered(source: Source, title: str) -> Callable[..., Dataset]:
         keep_in_memory: KeepInMemory = True,
         sampler_power: SamplerPower = 0.0,
     ) -> Dataset:
-        from hpo_vision._torchvision import find
+        from hpo_vision.datasets._torchvision import find
 
         found, groups = find(
             title, source, variant, root, download, val_fraction, test_fraction, split_seed
@@ -100,9 +100,9 @@ def _described(source: Source) -> str:
     return f"""{about}: torchvision's {source.name}. {get}
 
 Called by an objective once per trial; `seed` shuffles the training part. The classes keep torchvision's order. Which of
-the set's own parts is which is said in `hpo_vision.torchvision_table`; the fractions and `split_seed` divide where the
-set does not. Raises FileNotFoundError, with the folder, when the set is not there or not whole, and ConnectionError
-when it cannot be downloaded.
+the set's own parts is which is said in `torchvision_table`; the fractions and `split_seed` divide where the set does
+not. Raises FileNotFoundError, with the folder, when the set is not there or not whole, and ConnectionError when it
+cannot be downloaded.
 """
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hpo_vision.settings import Device
+from hpo_vision.training.settings import Device
 
 
 def accelerator(device: Device) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from hpo_vision.settings import Decaying
+from hpo_vision.training.settings import Decaying
 
 
 @dataclass(frozen=True)

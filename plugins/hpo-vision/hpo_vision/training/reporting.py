@@ -11,12 +11,12 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
 from hpo_core import Component, Dataset, Run
-from hpo_vision._classifier import Classifier
-from hpo_vision._epochs import Epochs
-from hpo_vision._labels import known, table
-from hpo_vision._scores import Scored
-from hpo_vision.mapping import written
-from hpo_vision.settings import Setup
+from hpo_vision.datasets.mapping import written
+from hpo_vision.training.classifier import Classifier
+from hpo_vision.training.epochs import Epochs
+from hpo_vision.training.labels import known, table
+from hpo_vision.training.scores import Scored
+from hpo_vision.training.settings import Setup
 
 LOG = logging.getLogger(__name__)
 MAPPING = "labels_mapping.json"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hpo_core import Dataset
-from hpo_vision._walk import Seen, as_picture, images, parts_of
+from hpo_vision.datasets.walk import Seen, as_picture, images, parts_of
 from hpo_vision.procedural.folders import make_once
 
 

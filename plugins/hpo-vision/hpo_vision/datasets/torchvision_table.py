@@ -8,7 +8,7 @@ that is what results are published on; a val part that is missing is taken from 
 divided by fractions. LFWPeople's and Omniglot's own parts show different people and characters: they are taken whole.
 
 CIFAR's files are pickles, which can run code. torchvision compares their MD5 with the published ones before it opens
-them, and so nothing else is ever unpickled here.
+them, and nothing else opens them here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo_vision.changes import CHARACTERS, DIGITS, LETTERS, SIGNS, TEXT, Changes
+from hpo_vision.datasets.changes import CHARACTERS, DIGITS, LETTERS, SIGNS, TEXT, Changes
+from hpo_vision.datasets.cifar100 import SUPERCLASSES
 
 Parts = Mapping[str, Mapping[str, Any]]
 """The arguments that open each part: `train`, `test` and perhaps `val`, or `all`."""
@@ -40,8 +41,8 @@ class Source:
     """One of torchvision's classes. `variants` has the parts of each variant of the set, the usual one first.
 
     `labels` is the attribute of the labels, and `column` where they are if it is a list of rows. `classes` is that of
-    the names, or the names. Classes with fewer than `least` images are left out. `downloads` is False where torchvision
-    cannot get the set.
+    the names, or the names. `merged` has the classes that are one class here, by its name. Classes with fewer than
+    `least` images are left out. `downloads` is False where torchvision cannot get the set.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Source:
     labels: str = "targets"
     column: int | None = None
     classes: str | tuple[str, ...] = "classes"
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     changes: Changes = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: int = 1
@@ -93,7 +95,12 @@ _FACES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 SOURCES = (
     _source("CIFAR10", "32x32 photographs of animals and vehicles", _TRAIN, groups=_CIFAR10_GROUPS),
-    _source("CIFAR100", "32x32 photographs of 100 classes in 20 superclasses", _TRAIN),
+    _source(
+        "CIFAR100",
+        "32x32 photographs of 100 classes in 20 superclasses",
+        _TRAIN,
+        groups=SUPERCLASSES,
+    ),
     _source(
         "CLEVRClassification",
         "rendered scenes of 3 to 10 objects, which are counted",
@@ -262,7 +269,11 @@ SOURCES = (
 )
 
 CIFAR20 = _source(
-    "CIFAR100", "the 20 superclasses of CIFAR-100", _TRAIN, labels="coarse", groups=CIFAR20_GROUPS
+    "CIFAR100",
+    "the 20 superclasses of CIFAR-100",
+    _TRAIN,
+    merged=SUPERCLASSES,
+    groups=CIFAR20_GROUPS,
 )
 
 OTHERS = {

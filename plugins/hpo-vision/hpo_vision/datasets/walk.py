@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from hpo_core import Dataset, Part
-from hpo_vision._found import PARTS
-from hpo_vision._pictures import fitted
-from hpo_vision.batches import IndexedImages
+from hpo_vision.datasets.batches import IndexedImages
+from hpo_vision.datasets.found import PARTS
+from hpo_vision.datasets.pictures import fitted
 
 
 @dataclass(frozen=True)

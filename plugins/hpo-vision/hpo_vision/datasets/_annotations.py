@@ -14,10 +14,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hpo_vision._fence import Fence
-from hpo_vision._found import PARTS, FoundPictures
-from hpo_vision._pictures import shown
-from hpo_vision._rows import Complaints, Row, arranged, divided
+from hpo_vision.datasets.fence import Fence
+from hpo_vision.datasets.found import PARTS, FoundPictures
+from hpo_vision.datasets.pictures import shown
+from hpo_vision.datasets.rows import Complaints, Row, arranged, divided
 
 NAME = "annotations.jsonl"
 LONGEST = 1 << 20  # bytes of a line
@@ -31,7 +31,7 @@ def find(
     image_key: str = "image",
     label_key: str = "suffix",
 ) -> FoundPictures:
-    """The pictures of a folder of annotations, divided as `hpo_vision.jsonl` says, with the errors that it names."""
+    """The pictures of a folder of annotations, divided as `jsonl` says, with the errors that it names."""
     root = Path(path).expanduser()
     title = f"dataset 'jsonl', {root}"
     if not root.is_dir():

@@ -20,8 +20,8 @@ import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from hpo_vision._machine import accelerator
-from hpo_vision.settings import Device, Numbers, Setup
+from hpo_vision.training.machine import accelerator
+from hpo_vision.training.settings import Device, Numbers, Setup
 
 NOT_OURS = (
     # about torch's own internals, raised in Lightning's code

@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
-from hpo_vision.changes import as_told
-from hpo_vision.options import (
+from hpo_vision.datasets.changes import as_told
+from hpo_vision.datasets.options import (
     BatchSize,
     Channels,
     ClassGroups,
@@ -53,8 +53,8 @@ def image_folder(
     Raises FileNotFoundError for a missing folder or one without images, ValueError for parts whose classes differ, for
     a group of classes that there are not and, while training, for a file that is not a readable image.
     """
-    from hpo_vision._folders import find
-    from hpo_vision.groups import grouped
+    from hpo_vision.datasets._folders import find
+    from hpo_vision.datasets.groups import grouped
 
     found = find(path, val_fraction, test_fraction, split_seed)
     return found.dataset(
