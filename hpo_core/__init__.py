@@ -1,8 +1,12 @@
-"""`hpo_core`: the engine of `hpo`, and what its plugins may use.
+"""`hpo_core`: the engine of `hpo`, for programs and for plugins.
 
-A plugin imports the names below (and `hpo_core.commands`, `hpo_core.sampling`, `hpo_core.testing`, `hpo_core.workers`
-where it needs them); everything else may change without notice.
+A program imports `Study`, `StudyResult` and `Model`, which are loaded when they are first asked for. A plugin imports
+the other names below (and `hpo_core.commands`, `hpo_core.sampling`, `hpo_core.testing`, `hpo_core.workers` where it
+needs them); everything else may change without notice.
 """
+
+import importlib
+import typing
 
 from hpo_core.contracts import (
     Batches,
@@ -39,7 +43,23 @@ from hpo_core.scheduling import (
 from hpo_core.space import Choice, Distribution, Float, Int, Scalar, Space
 from hpo_core.trial import Checkpoint, ClassReport, Ending, Event, Goal, Outcome, Report, Trial
 
+if typing.TYPE_CHECKING:
+    from hpo_core.facade.model import Model
+    from hpo_core.facade.result import StudyResult
+    from hpo_core.facade.study import Study
+
 __version__ = "0.1.0"
+
+_FACADE = {"Model": "model", "Study": "study", "StudyResult": "result"}
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _FACADE:
+        raise AttributeError(f"module 'hpo_core' has no attribute '{name}'")
+    found = getattr(importlib.import_module(f"hpo_core.facade.{_FACADE[name]}"), name)
+    globals()[name] = found  # asked for once
+    return found
+
 
 __all__ = [
     "CONTINUE",
@@ -66,6 +86,7 @@ __all__ = [
     "Interrupt",
     "Kind",
     "Labels",
+    "Model",
     "Next",
     "Operation",
     "Outcome",
@@ -80,7 +101,9 @@ __all__ = [
     "SchedulerContext",
     "Space",
     "Start",
+    "Study",
     "StudyInfo",
+    "StudyResult",
     "Tracker",
     "Trial",
     "TrialScheduler",

@@ -54,6 +54,11 @@ def shown(text: str, address: str = "") -> str:
     return _USER.sub("***@", references.conceal(text, address))
 
 
+def without_user(place: str) -> str:
+    """A resolved address without who asks: the same place for everybody."""
+    return _USER.sub("", place)
+
+
 def problem(address: str) -> tuple[str, str | None] | None:
     """What is wrong with an address in a study file, and what was probably meant. None: nothing, or it is unresolved.
 
@@ -61,7 +66,7 @@ def problem(address: str) -> tuple[str, str | None] | None:
     """
     if any(references.missing(address)):
         return None
-    if _says_password(address):
+    if says_password(address):
         return (
             "a password in the study file would be stored with every checkpoint: set it in the environment and "
             "write ${env:NAME}",
@@ -99,7 +104,7 @@ def problem(address: str) -> tuple[str, str | None] | None:
     return None
 
 
-def _says_password(address: str) -> bool:
+def says_password(address: str) -> bool:
     """Whether a part of a password stands in the text itself."""
     found = _USER.search(references.blanked(address))
     return found is not None and bool((found["password"] or "").removeprefix(":"))

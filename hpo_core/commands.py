@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo_core import options, plugins, references, spec, yaml_source
+from hpo_core import options, plugins, references, spec, switches, yaml_source
 from hpo_core.catalog import Catalog, Entry, noun
 from hpo_core.checking import Checker
 from hpo_core.errors import PluginError, StudyFileError, UsageError
@@ -46,7 +46,7 @@ class CheckedStudy:
     `given` is what stands in it, overrides applied. `understood` is how its objective, executor, storage, directory and
     checkpoints are meant, by the keys of the file, defaults filled in and references as they are. `environment` names
     the variables that it refers to. `versions` are those of the distributions that it needs, hpo-core included, as they
-    are installed here.
+    are installed here. `switches` is the `hpo.toml` that counts for it.
     """
 
     path: Path
@@ -55,6 +55,7 @@ class CheckedStudy:
     understood: Mapping[str, Any]
     environment: list[str]
     versions: Mapping[str, str]
+    switches: Path | None = None
 
 
 def read_study(
@@ -77,7 +78,8 @@ def read_study(
     }
     versions = {name: importlib.metadata.version(name) for name in sorted({_CORE, *catalog.used})}
     environment = references.names(source.data)
-    return CheckedStudy(path, study.study, source.data, understood, environment, versions)
+    settings = switches.file_in(path.parent, Path())
+    return CheckedStudy(path, study.study, source.data, understood, environment, versions, settings)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ does to an image (`hpo_core.contracts.Operation`); a dataset's factory has an at
 options, which maps those operations that change its labels to the reason ("a mirrored 2 is no digit"). Where both
 meet, the study is refused.
 
+A dataset's factory that reads files may have an attribute `location`, called with its options, references resolved,
+which returns the folder or the URL below which they lie, or None. Trials are then recorded with the version of these
+files, where they were registered (`hpo data register`).
+
 An optimizer's `step` is given a closure that computes loss and gradients anew, and may call it several times. One
 that cannot do without has the attribute `needs_closure`: there is none where gradients are scaled (16 bits).
 
@@ -60,6 +64,12 @@ trial's. `code_path` are the folders that user code may be imported from, None: 
 attribute has itself an attribute `needs`, the name of an option, it is not called unless that option is set. An option
 of a model called `weights` says what its training starts from, and null instead must be allowed: what is measured has
 its weights in the folder.
+
+An objective's factory may carry attributes `predict` and `export`, which use a model that one of its trials became.
+`predict(registry, reference, paths, **options)` labels images: it gives a row, a mapping of JSON types, for each file
+that the texts `paths` name, also for one that it cannot read. `export(registry, reference, to, **options)` writes the
+model to a new folder, whole or not at all, and gives what is said of it. Both have a `hpo_core.commands.Registry`
+compare the model's files with their sha256 before they read one, and say in their signatures which options there are.
 
 An objective's factory may carry an attribute `preload`, a tuple of the names of modules that are slow to import
 (`train.preload = ("lightning.pytorch", "torchvision")`). An executor with worker processes imports them once and forks

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,9 @@ from hpo_core.trial import ClassReport
 
 PART = "test"
 """What models are measured on."""
+
+MOST: Mapping[str, float] = {"accuracy": 1.0, "ece": 1.0, "latency_seconds": math.inf}
+"""The most that a metric can be which a criterion may ask for; the least is 0. In percent nothing would fail."""
 
 
 class StoppedError(Exception):
@@ -41,11 +45,13 @@ class Evaluation:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        for name, value in self.metrics.items():
-            if not isinstance(value, float | int) or not math.isfinite(value):
-                raise ValueError(f"an evaluation has the {name} {value!r}, which is no number")
         if type(self.n) is not int or self.n < 0:
             raise ValueError(f"an evaluation is of {self.n!r} images")
+        _check_metrics(self.metrics)
+        if self.classes is not None:
+            _check_classes(self.classes)
+        # numpy's numbers are no JSON
+        object.__setattr__(self, "metrics", {name: float(it) for name, it in self.metrics.items()})
 
     def to_json(self) -> dict[str, Any]:
         """The value as a dict of JSON types."""
@@ -56,6 +62,28 @@ class Evaluation:
         """The inverse of `to_json`."""
         classes = None if data["classes"] is None else ClassReport.from_json(data["classes"])
         return cls(**{**data, "classes": classes})
+
+
+def _check_metrics(metrics: Mapping[str, Any]) -> None:
+    """Raise ValueError for what no criterion could be judged by."""
+    for name, value in metrics.items():
+        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"an evaluation has the {name} {value!r}, which is no number")
+        if name in MOST and not 0 <= float(value) <= MOST[name]:
+            raise ValueError(
+                f"an evaluation has the {name} {value!r}, which is not from 0 to {MOST[name]:g}"
+            )
+
+
+def _check_classes(report: ClassReport) -> None:
+    """As `_check_metrics`, for the numbers of classes."""
+    for name in ("precision", "recall", "f1"):
+        for label, value in zip(report.classes, getattr(report, name), strict=True):
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f"an evaluation has the {name} {value!r} of class {label!r}, which is not from 0 to 1 (0 where it "
+                    "has no images)"
+                )
 
 
 @dataclass(frozen=True)

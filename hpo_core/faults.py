@@ -31,8 +31,17 @@ POINTS = (
     "model.rename",
     "model.insert",  # inside the transaction of the row
     "model.registered",
-    "model.change",  # inside the transaction of an alias or a tag
+    "model.change",  # inside the transaction of an alias, a tag or a deletion
     "model.changed",
+    "model.remove",  # the files of a deleted version, which have lost their name
+    "dataset.publish",  # a manifest gets its final name
+    "dataset.insert",  # inside the transaction of the row
+    "dataset.registered",
+    "dataset.change",  # inside the transaction of a tag, a link or a deletion
+    "dataset.changed",
+    "dataset.object",  # a copy of a file gets its final name
+    "dataset.copied",  # all of a version's files
+    "dataset.restore",  # the folder gets its final name
     "files.write",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -15,7 +16,8 @@ GRACE_SECONDS = 30.0
 class Signals:
     """A context in which SIGINT and SIGTERM are ours. Implements `hpo_core.contracts.Interrupt`.
 
-    `on_first` is called in the main thread, between two steps of whatever runs, with the signal's name.
+    `on_first` is called in the main thread, between two steps of whatever runs, with the signal's name. Entered in
+    another thread, which Python sends no signals to, it leaves them to whoever runs the program.
     """
 
     def __init__(self, on_first: Callable[[str], None]) -> None:
@@ -31,13 +33,9 @@ class Signals:
         late = self._deadline is not None and time.monotonic() > self._deadline
         return self.second or late
 
-    @property
-    def exit_code(self) -> int:
-        """128 + the signal's number, as shells have it."""
-        return 128 + (self.received or signal.SIGINT)
-
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        here = threading.current_thread() is threading.main_thread()
+        for number in (signal.SIGINT, signal.SIGTERM) if here else ():
             self._previous[number] = signal.signal(number, self._receive)
         return self
 

@@ -63,7 +63,7 @@ def load(points: Iterable[EntryPoint] | None = None) -> tuple[Catalog, list[Plug
 def load_enabled() -> tuple[Catalog, list[Plugin]]:
     """As `load`, without what the working directory's `hpo.toml` switches off. Raises StudyFileError if that is wrong.
 
-    For commands that are about no study: a study may switch off others (`hpo_core.spec.load_study`).
+    For commands that are about no study: a study may switch off others (`hpo_core.spec.without_disabled`).
     """
     catalog, found = load()
     catalog = catalog.without(switches.of_file(catalog, Path()))

@@ -168,6 +168,7 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "keep": asdict(spec.keep),
         "profiles": spec.profiles,
         "plugins": {"disable": list(spec.disabled)},
+        "data_version": spec.data_version,
         "trackers": [dict(tree) for tree in spec.trackers],
         "register": None if spec.best_as is None else registered,
         "success_criteria": dict(spec.criteria) or None,

@@ -18,10 +18,10 @@ from hpo_core.storage.studies import StudyRecord
 from hpo_core.trial import ClassReport
 
 if TYPE_CHECKING:  # it imports Optuna; a finished study must answer without
-    from hpo_core.study import Study
+    from hpo_core.study import DrivenStudy
 
 
-def show_best(engine: Engine, record: StudyRecord, study: Study) -> None:
+def show_best(engine: Engine, record: StudyRecord, study: DrivenStudy) -> None:
     """Make the plots of the best trial; the study's next commit stores them. Raises StorageError."""
 
     def act(_: bool) -> None:
@@ -32,7 +32,7 @@ def show_best(engine: Engine, record: StudyRecord, study: Study) -> None:
     outages.outlast(act, lambda sentence: study.note("warning", reason=sentence))
 
 
-def _show(engine: Engine, record: StudyRecord, study: Study, number: int) -> None:
+def _show(engine: Engine, record: StudyRecord, study: DrivenStudy, number: int) -> None:
     (trial,) = trials.read(engine, record, number=number)
     if trial.curves:
         study.plot(user_plots.CURVES, user_plots.curves(trial))
@@ -47,7 +47,7 @@ def _show(engine: Engine, record: StudyRecord, study: Study, number: int) -> Non
         study.plot(user_plots.CONFUSION, user_plots.nothing(number))
 
 
-def _attach(study: Study, trial: ResultTrial, step: int, report: ClassReport) -> None:
+def _attach(study: DrivenStudy, trial: ResultTrial, step: int, report: ClassReport) -> None:
     if len(report.classes) <= user_plots.CLASSES:
         title = f"{trial.study}, trial {trial.number}, epoch {step}"
         drawn = class_files.confusion(report, title)

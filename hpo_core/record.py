@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,15 @@ PROFILE = "profile"
 
 OURS = frozenset(
     "profile attempt steps seconds reason best_step checkpoint checkpoint_step parent parent_step "
-    "peak_memory peak_gpu_memory gpu_utilization".split()
+    "peak_memory peak_gpu_memory gpu_utilization dataset_root dataset_version".split()
 )
 """User attributes with a meaning of their own: a metric of such a name stays in the events and the metrics' table."""
+
+DATA = ("dataset_root", "dataset_version")
+"""Those that say which version of a dataset's files a trial learns from, where its last attempt began with one."""
+
+DataOf = Callable[[str, Mapping[str, Any]], "dict[str, str] | None"]
+"""Tells these of an objective and its options; None where nothing is known."""
 
 CLASSES = 20
 """With more classes than that, none becomes an attribute of a trial."""
@@ -63,6 +69,7 @@ class Record:
         scheduler: TrialScheduler,
         code_path: list[str] | None,
         discard: Callable[[Checkpoint], None],
+        data_of: DataOf,
     ) -> None:
         self.spec = spec
         self.space: Space = spec.space
@@ -76,6 +83,7 @@ class Record:
         self._ledger = ledger
         self._code_path = code_path
         self._discard = discard
+        self._data_of = data_of
         self._ids: dict[int, int] = {}  # a trial's number -> its id in the ledger
         self._lead = -math.inf  # the best score of a finished trial
 
@@ -108,16 +116,20 @@ class Record:
         if frozen.state is TrialState.WAITING:
             mirror.set_trial_state_values(trial_id, TrialState.RUNNING)
         attempt = frozen.user_attrs.get("attempt", 0) + 1
+        config = self._config(frozen)
+        learns_from = self._data_of(self.spec.objective["name"], config)
         marks = {"attempt": attempt} | {k: data[k] for k in ("parent", "parent_step") if k in data}
+        marks |= learns_from or dict.fromkeys(k for k in DATA if k in frozen.user_attrs)
         for key, value in marks.items():
             mirror.set_trial_user_attr(trial_id, key, value)
-        epochs = self._config(frozen).get("epochs")
+        epochs = config.get("epochs")
         self.note(
             "trial_started",
             frozen.number,
             attempt=attempt,
             params=dict(frozen.params),
             epochs=epochs if isinstance(epochs, int) else None,
+            data=learns_from,
             **data,
         )
         self.evidence.update(self.frozen(frozen.number), self.history.trials[frozen.number])

@@ -16,16 +16,16 @@ from hpo_core import checkpoints
 from hpo_core.catalog import Catalog
 from hpo_core.registry import versions
 from hpo_core.registry.candidates import completed, model
-from hpo_core.registry.judging import failed
+from hpo_core.registry.gates import failures
 from hpo_core.registry.versions import Candidate, ModelVersion
 from hpo_core.spec import StudySpec
 from hpo_core.storage.studies import StudyRecord
-from hpo_core.trial import Report
+from hpo_core.trial import Event, Report
 
 if TYPE_CHECKING:  # it imports Optuna; a finished study must answer without
     from optuna.trial import FrozenTrial
 
-    from hpo_core.study import Study
+    from hpo_core.study import DrivenStudy
 
 
 def register_best(
@@ -34,7 +34,7 @@ def register_best(
     catalog: Catalog,
     engine: Engine,
     record: StudyRecord,
-    study: Study,
+    study: DrivenStudy,
     stopped: Callable[[], bool],
 ) -> None:
     """Make the best checkpoint of the best trial the next version of the model `name`.
@@ -80,8 +80,14 @@ def shortcomings(version: ModelVersion) -> Iterator[str]:
     if document["reason"]:
         yield f"model {version.label} could not be measured on the test part: {document['reason']}"
         return
-    for said in failed(document):
+    for said in failures(version):
         yield f"model {version.label} does not meet success_criteria: {said}"
+
+
+def tells_of_deleted(engine: Engine, event: Event) -> bool:
+    """Whether the model version that an event tells of was deleted since: then it is not told again."""
+    known = versions.list_versions(engine, event.data["name"])
+    return event.data["version"] not in [version.version for version in known]
 
 
 def _measured(version: ModelVersion) -> dict[str, Any]:
@@ -92,13 +98,18 @@ def _measured(version: ModelVersion) -> dict[str, Any]:
     return {"measured": {"n": document["n"], **document["metrics"]}}
 
 
-def _skip(study: Study, name: str, number: int, missing: str) -> None:
+def _skip(study: DrivenStudy, name: str, number: int, missing: str) -> None:
     reason = f"trial {number} kept {missing}: nothing to register as '{name}'"
     study.record("model_skipped", name=name, reason=reason)
 
 
 def _candidate(
-    spec: StudySpec, record: StudyRecord, study: Study, best: FrozenTrial, saved: Report, file: Path
+    spec: StudySpec,
+    record: StudyRecord,
+    study: DrivenStudy,
+    best: FrozenTrial,
+    saved: Report,
+    file: Path,
 ) -> Candidate:
     return Candidate(
         study=spec.study,

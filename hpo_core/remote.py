@@ -105,10 +105,14 @@ class Place:
         self._make_folder(name)
         self._ask(f"send {name} to", lambda: self._fs.put_file(str(path), self._at(name)))
 
-    def _make_folder(self, name: str) -> None:
+    @property
+    def flat(self) -> bool:
+        """Whether the store has no folders, and shows an object when all of it was sent."""
         protocol = self._fs.protocol
-        names = {protocol} if isinstance(protocol, str) else set(protocol)
-        if not names & _FLAT:
+        return bool(({protocol} if isinstance(protocol, str) else set(protocol)) & _FLAT)
+
+    def _make_folder(self, name: str) -> None:
+        if not self.flat:
             parent = self._at(name).rpartition("/")[0]
             self._ask(f"make a folder for {name} in", lambda: self._fs.makedirs(parent, True))
 

@@ -28,7 +28,7 @@ from hpo_core.storage.database import connect
 from hpo_core.storage.ledger import Ledger
 from hpo_core.storage.loading import load_trials
 from hpo_core.storage.studies import StudyRecord
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 from hpo_core.trial import Checkpoint, Ending, Event, Outcome, Report, Trial
 
 
@@ -93,7 +93,7 @@ class _Shadow:
         self._added = added
         self._ledger = _Memory(record)
         self._opened: tuple[StudySpec, Budget] | None = None
-        self._study: Study | None = None
+        self._study: DrivenStudy | None = None
         self._trials: dict[int, Trial] = {}
         self._closing: dict[int, str] = {}  # recorded ends of trials that did not run: why
 
@@ -112,7 +112,7 @@ class _Shadow:
         return True
 
     @property
-    def _now(self) -> Study:
+    def _now(self) -> DrivenStudy:
         if self._study is None:
             raise HpoError("the study's first event is missing: it cannot be replayed")
         return self._study
@@ -129,7 +129,7 @@ class _Shadow:
             self._added[number].add_to(self._ledger)
         self._ledger.commit()
         unhurried = replace(budget, hours=None)
-        self._study = Study(spec, unhurried, self._ledger, self._catalog, discard=_keep)
+        self._study = DrivenStudy(spec, unhurried, self._ledger, self._catalog, discard=_keep)
 
     def _start(self, event: Event) -> bool:
         trial = self._now.ask()

@@ -6,21 +6,23 @@ running, no process is left, and the same call continues to the same total.
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from hpo_core import options, stores
+from hpo_core import options, standing, stores
 from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
-from hpo_core.contracts import Executor, StudyInfo
+from hpo_core.contracts import Executor
+from hpo_core.datasets import pinned
+from hpo_core.datasets.used import Used
 from hpo_core.errors import DiskFullError, HpoError, NoSuccessError, StorageError, StoreError
 from hpo_core.evaluation import StoppedError
 from hpo_core.faults import point
@@ -29,19 +31,19 @@ from hpo_core.interruption import Signals
 from hpo_core.preparation import Prepared, prepared, resolved, write_files
 from hpo_core.presentation import show_best
 from hpo_core.profiles import profiles
-from hpo_core.registration import register_best
+from hpo_core.registration import register_best, tells_of_deleted
 from hpo_core.registry import provenance
 from hpo_core.retention import strays
 from hpo_core.spec import StudySpec
-from hpo_core.storage import database, reading
+from hpo_core.storage import database, reading, studies
 from hpo_core.storage.leases import Lease
 from hpo_core.storage.studies import StudyRecord
 from hpo_core.stores import Disposal
-from hpo_core.tracking import Trackers
-from hpo_core.trial import Checkpoint, Event, Report
+from hpo_core.tracking import tracked
+from hpo_core.trial import Checkpoint, Event
 
 if TYPE_CHECKING:  # importing a study imports Optuna; a finished study must answer without
-    from hpo_core.study import Study
+    from hpo_core.study import DrivenStudy
 
 Observer = Callable[[Event], None]
 
@@ -63,8 +65,8 @@ def run(
     wishes: Wishes = Wishes(),  # frozen
     on_interrupt: Callable[[str], None] = lambda _: None,
     on_outage: Callable[[str], None] = lambda _: None,
-) -> int:
-    """Run or continue a study to its target; the process's exit code: 0, 130 or 143.
+) -> signal.Signals | None:
+    """Run or continue a study to its target; the signal that stopped it before, if one did.
 
     `observers` get every event once it is durable; `on_interrupt` is told the name of a first signal,
     `on_outage` in a sentence that the database is away, and that it is back. Raises HpoError.
@@ -74,6 +76,9 @@ def run(
         stack.enter_context(hold(directory, spec.study))
         engine = database.open_or_create(spec.storage)
         stack.callback(engine.dispose)
+        known = None if wishes.fresh or wishes.more else studies.find(engine, spec.study)
+        if known is None or not _over(engine, spec, known):
+            pinned.check(engine, catalog, spec)
         found = stack.enter_context(
             prepared(
                 engine,
@@ -85,7 +90,8 @@ def run(
             )
         )
         if _over(engine, spec, found.record):
-            return _already_finished(engine, found.record, observers)
+            _tell_again(engine, found.record, observers)
+            return None
         environment = provenance.surroundings(spec.path.resolve().parent)
         write_files(directory, spec, environment)
         stack.enter_context(found.lease.renewing())
@@ -97,9 +103,11 @@ def run(
         return _drive(spec, catalog, engine, found, study, origin, on_interrupt, disposal)
 
 
-def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[Observer]) -> int:
+def _tell_again(engine: Engine, record: StudyRecord, observers: Iterable[Observer]) -> None:
     """Say again what the end of the study said; nothing is stored."""
     last = {event.kind: event for event in reading.events(engine, record)}
+    if "model_registered" in last and tells_of_deleted(engine, last["model_registered"]):
+        del last["model_registered"]
     opening, closing = last["study_started"], last["study_finished"]
     now = {"continued": True, "finished": record.finished, "target": record.target}
     now |= {key: closing.data[key] for key in ("epochs", "seconds")}
@@ -110,7 +118,6 @@ def _already_finished(engine: Engine, record: StudyRecord, observers: Iterable[O
             observer(event)
     if last["study_finished"].data["best_trial"] is None:
         raise _no_success(record.name)
-    return 0
 
 
 _CLOSING = ("study_started", "study_finished")
@@ -144,20 +151,20 @@ def _drive(
     catalog: Catalog,
     engine: Engine,
     found: Prepared,
-    study: Study,
+    study: DrivenStudy,
     origin: Mapping[str, Any],
     on_interrupt: Callable[[str], None],
     disposal: Disposal,
-) -> int:
-    """Drive a study to its end; `origin` is what its trials are made with, the file and the surroundings."""
+) -> signal.Signals | None:
+    """Drive a study to its end, or to a signal; its trials are made with `origin`, the file and the surroundings."""
     executor: Executor = options.bind(catalog, "executors", spec.executor).build()
 
     def stop(signal_name: str) -> None:
         study.drain(f"interrupted by {signal_name}")
         on_interrupt(signal_name)
 
-    with Signals(stop) as signals, _trackers(spec, catalog, study):
-        study.describe(_description(spec, origin["environment"]))
+    with Signals(stop) as signals, tracked(spec, catalog, study):
+        study.describe(standing.description(spec, origin["environment"]))
         _begin(spec, catalog, study, origin)
         for change in found.changed:
             study.note("study_changed", change=str(change))
@@ -180,30 +187,32 @@ def _drive(
             except StoppedError:
                 assert signals.received is not None  # which stopped the evaluation
                 _stop(study, f"{signals.received.name}, before its model was registered")
-                return signals.exit_code
+                return signals.received
         elif study.blocked is not None:
             _stop(study, study.blocked)
             raise _stuck(study, study.blocked)
         elif signals.received is not None:
             _stop(study, signals.received.name)
-            return signals.exit_code
+            return signals.received
         else:
             raise HpoError(
                 f"the executor '{spec.executor['name']}' returned before the study was done"
             )
     if study.best() is None:
         raise _no_success(spec.study)
-    return 0
+    return None
 
 
-def _stop(study: Study, reason: str) -> None:
-    study.record("study_stopped", **_standing(study), **study.counts(), reason=reason)
+def _stop(study: DrivenStudy, reason: str) -> None:
+    study.record("study_stopped", **standing.standing(study), **study.counts(), reason=reason)
 
 
-def _begin(spec: StudySpec, catalog: Catalog, study: Study, origin: Mapping[str, Any]) -> None:
+def _begin(
+    spec: StudySpec, catalog: Catalog, study: DrivenStudy, origin: Mapping[str, Any]
+) -> None:
     """Say that a driver runs the study; its first one also enqueues profiles, in the same commit and so once."""
     new = study.new
-    study.note("study_started", **_opening(spec, study), **origin)
+    study.note("study_started", **standing.opening(spec, study), **origin)
     if new:
         first, why = profiles(spec, catalog)
         for profile in first:
@@ -213,7 +222,7 @@ def _begin(spec: StudySpec, catalog: Catalog, study: Study, origin: Mapping[str,
     study.commit()
 
 
-def _stuck(study: Study, reason: str) -> StorageError:
+def _stuck(study: DrivenStudy, reason: str) -> StorageError:
     """What is said of a study that cannot go on here, for want of room or of its store of checkpoints."""
     full = reason.startswith("no space left")
     mend = "make room" if full else "mend that"
@@ -244,10 +253,10 @@ def _open(
     wishes: Wishes,
     on_outage: Callable[[str], None],
     discard: Callable[[Checkpoint], None],
-) -> Study:
+) -> DrivenStudy:
     """The study as its events left it."""
     from hpo_core.storage.ledger import Ledger
-    from hpo_core.study import Study
+    from hpo_core.study import DrivenStudy
 
     record = found.record
 
@@ -266,11 +275,12 @@ def _open(
     )
     budget = _budget(spec, record)
     code_path = _code_path(spec, wishes)
-    study = Study(spec, budget, ledger, catalog, code_path, observers, discard)
+    data_of = Used(engine, catalog, lambda said: study.note("warning", reason=said))
+    study = DrivenStudy(spec, budget, ledger, catalog, code_path, observers, discard, data_of)
     return study
 
 
-def _sweep(spec: StudySpec, study: Study) -> None:
+def _sweep(spec: StudySpec, study: DrivenStudy) -> None:
     """Delete the checkpoints that nobody needs and nobody was told of: a crash left them behind.
 
     Those of attempts that this driver knows nothing of are another's, which has followed it.
@@ -282,7 +292,7 @@ def _sweep(spec: StudySpec, study: Study) -> None:
             shutil.rmtree(folder, ignore_errors=True)  # what stays is tried again by the next run
 
 
-def _sweep_store(study: Study) -> None:
+def _sweep_store(study: DrivenStudy) -> None:
     """As `_sweep`, where the checkpoints lie elsewhere. What stays is tried again by the next run."""
     if study.store is None:
         return
@@ -292,75 +302,12 @@ def _sweep_store(study: Study) -> None:
         study.note("warning", reason=f"checkpoints that nobody needs were not deleted: {error}")
 
 
-def _standing(study: Study) -> dict[str, Any]:
-    """What every event that ends a run says of the budget."""
-    return {
-        "finished": study.finished,
-        "target": study.budget.trials,
-        "epochs": study.epochs,
-        "seconds": round(study.seconds, 1),
-        "budget": asdict(study.budget),
-    }
-
-
-def _no_success(study: str) -> NoSuccessError:
-    return NoSuccessError(f"study '{study}' is over and no trial succeeded: hpo trials {study}")
-
-
-def _opening(spec: StudySpec, study: Study) -> dict[str, Any]:
-    return {
-        "study": spec.study,
-        "metric": spec.metric,
-        "goal": spec.goal,
-        **_standing(study),
-        "continued": study.begun,
-        "objective": dict(spec.objective),
-        "sampler": spec.sampler["name"],
-        "trial_scheduler": spec.trial_scheduler["name"],
-        "executor": spec.executor["name"],
-        "storage": database.display(spec.storage),
-        "directory": str(Path(spec.directory, spec.study)),
-        **({} if study.store is None else {"checkpoints": study.store}),
-        **_best(study),
-    }
-
-
-def _description(spec: StudySpec, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dashboard shows beside the study: nothing secret, references stand unresolved."""
-    return {
-        "objective": spec.objective["name"],
-        "sampler": spec.sampler["name"],
-        "trial_scheduler": spec.trial_scheduler["name"],
-        "seed": spec.seed,
-        "budget": ", ".join(
-            f"{number:g} {unit}"
-            for unit, number in asdict(spec.budget).items()
-            if number is not None and unit != "max_attempts"
-        ),
-        "git_commit": environment["git_commit"],
-        "versions": ", ".join(
-            f"{name} {version}" for name, version in environment["versions"].items()
-        ),
-    }
-
-
-def _best(study: Study) -> dict[str, Any]:
-    best = study.best()
-    if best is None:
-        return {"best_trial": None, "best_value": None, "best_params": None}
-    return {
-        "best_trial": best.number,
-        "best_value": best.value,
-        "best_params": dict(best.params),
-    }
-
-
 def _close(
     spec: StudySpec,
     catalog: Catalog,
     engine: Engine,
     record: StudyRecord,
-    study: Study,
+    study: DrivenStudy,
     stopped: Callable[[], bool],
 ) -> None:
     """The last events of a study that has reached its target (or the end of its space).
@@ -370,18 +317,13 @@ def _close(
     show_best(engine, record, study)
     study.record(
         "study_finished",
-        **_standing(study),
+        **standing.standing(study),
         **study.counts(),
-        **_best(study),
-        reason=_why(study),
+        **standing.leading(study),
+        reason=standing.why(study),
     )
     if spec.best_as is not None and study.best() is not None:
         register_best(spec, spec.best_as, catalog, engine, record, study, stopped)
-
-
-def _why(study: Study) -> str:
-    """Why a study ended, where it is not that its trials are done."""
-    return "" if study.finished == study.budget.trials else study.over or ""
 
 
 def _code_path(spec: StudySpec, wishes: Wishes) -> list[str] | None:
@@ -391,41 +333,5 @@ def _code_path(spec: StudySpec, wishes: Wishes) -> list[str] | None:
     return [str(spec.path.resolve().parent), str(Path.cwd())]
 
 
-@contextmanager
-def _trackers(spec: StudySpec, catalog: Catalog, study: Study) -> Iterator[None]:
-    """The study's trackers, told of its events for the length of the context."""
-    info = StudyInfo(
-        spec.study,
-        spec.metric,
-        spec.goal,
-        study.budget.trials,
-        Path(spec.directory, spec.study).resolve(),
-    )
-    makers = [
-        (tree["name"], functools.partial(options.bind(catalog, "trackers", tree).build, info))
-        for tree in spec.trackers
-    ]
-
-    def disabled(name: str, reason: str) -> None:
-        study.note("tracker_disabled", tracker=name, reason=reason)
-
-    trackers = Trackers(makers, disabled)
-    study.observers.append(functools.partial(_tell, trackers, study))
-    try:
-        yield
-    finally:
-        trackers.close()
-        study.commit()
-
-
-def _tell(trackers: Trackers, study: Study, event: Event) -> None:
-    """An event in the trackers' words."""
-    if event.trial is None or event.data.get("attempt") == 0:  # refused before it was started
-        return trackers.poll()
-    trial, data = study.trial(event.trial), event.data
-    if event.kind == "trial_started":
-        trackers.on_start(trial)
-    elif event.kind == "report":
-        trackers.on_report(trial, Report(data["step"], data["metrics"], data["seconds"]))
-    elif event.kind == "trial_finished":
-        trackers.on_finish(trial, data["state"], data["value"], data["reason"])
+def _no_success(study: str) -> NoSuccessError:
+    return NoSuccessError(f"study '{study}' is over and no trial succeeded: hpo trials {study}")

@@ -31,7 +31,7 @@ class StudySpec:
     The components are mappings with `name` and every option; `objective` may hold distributions. References to the
     environment are unresolved. `path` is where the file was read from: user code is looked up beside it. `disabled`
     are the plugins that are switched off, here or in an `hpo.toml`. `criteria` are the bounds of `success_criteria` by
-    name, those that are set.
+    name, those that are set. `data_version` is the version of a dataset that the trials must learn from.
     """
 
     study: str
@@ -54,6 +54,7 @@ class StudySpec:
     disabled: tuple[str, ...] = ()
     criteria: Mapping[str, float] = field(default_factory=dict)
     evaluation_timeout: float = 900.0
+    data_version: str | None = None
 
     @property
     def space(self) -> Space:
@@ -71,39 +72,31 @@ class StudySpec:
         }
 
 
-def load_study(
-    path: Path, overrides: Iterable[str], installed: Catalog
-) -> tuple[StudySpec, Catalog]:
-    """As `load_spec`, and the catalog without the plugins that the study or an `hpo.toml` switches off."""
-    source = read(path, overrides)
-    catalog = without_disabled(installed, source, path)
-    return check(source, catalog, path), catalog
-
-
 def without_disabled(installed: Catalog, source: Source, path: Path) -> Catalog:
     """The catalog that a study is to be checked and run with. Raises StudyFileError for a wrong `hpo.toml`."""
     theirs = switches.of_file(installed, path.parent, Path())
     return installed.without(_switches(source) | theirs)
 
 
-def load_spec(path: Path, overrides: Iterable[str], catalog: Catalog) -> StudySpec:
-    """Read and check a study file, with `key.path=value` overrides applied.
-
-    Raises StudyFileError with every problem at once, or UsageError for an override that is not `key=value`.
-    """
-    return check(read(path, overrides), catalog, path)
-
-
 def read(path: Path, overrides: Iterable[str]) -> Source:
-    """Read a study file with overrides applied, and check nothing yet. Raises as `load_spec` does."""
+    """Read a study file with `key.path=value` overrides applied, and check nothing yet.
+
+    Raises StudyFileError for a file that is no YAML, and UsageError for an override that is not `key=value`.
+    """
     source = yaml_source.read(path)
     for override in overrides:
         source = yaml_source.apply_override(source, override)
     return source
 
 
+def checked(source: Source, installed: Catalog, path: Path) -> tuple[StudySpec, Catalog]:
+    """As `check`, and the catalog without the plugins that the study or an `hpo.toml` switches off."""
+    catalog = without_disabled(installed, source, path)
+    return check(source, catalog, path), catalog
+
+
 def check(source: Source, catalog: Catalog, path: Path, *, runs_here: bool = True) -> StudySpec:
-    """Check a source against the catalog. Raises StudyFileError.
+    """Check a source against the catalog. Raises StudyFileError with every problem at once.
 
     The environment that a study refers to must be set if it `runs_here`: another machine has its own.
     """
@@ -186,6 +179,7 @@ def _spec(tree: Mapping[str, Any], path: Path, disabled: tuple[str, ...]) -> Stu
         disabled=disabled,
         criteria=_bounds(tree["success_criteria"]),
         evaluation_timeout=(tree["register"] or {}).get("evaluation_timeout", 900.0),
+        data_version=tree["data_version"],
     )
 
 

@@ -24,7 +24,7 @@ from hpo_core.errors import HpoError
 from hpo_core.history import Progress, Standing
 from hpo_core.profiles import Profile
 from hpo_core.proposing import Proposer
-from hpo_core.record import PROFILE, Record
+from hpo_core.record import PROFILE, DataOf, Record
 from hpo_core.sampling import SpaceExhausted, derive_seed
 from hpo_core.scheduling import (
     CONTINUE,
@@ -50,11 +50,12 @@ _OBEYED = (Ending.STOPPED, Ending.PAUSED)
 _ENDINGS = {Verdict.STOP: Ending.STOPPED, Verdict.PAUSE: Ending.PAUSED}
 
 
-class Study:
+class DrivenStudy:
     """Implements `hpo_core.contracts.Driven` over a ledger. Not thread-safe.
 
     `observers` are called with every event after its commit, in the order of the events. `budget` is the file's, with
-    what `--more` has added. `discard` is called with each checkpoint that nobody needs any more.
+    what `--more` has added. `discard` is called with each checkpoint that nobody needs any more, `data_of` with each
+    trial's objective and options when it starts.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Study:
         code_path: list[str] | None = None,
         observers: Iterable[Callable[[Event], None]] = (),
         discard: Callable[[Checkpoint], None] = checkpoints.delete,
+        data_of: DataOf = lambda *_: None,
     ) -> None:
         self.spec = spec
         self.budget = budget
@@ -79,7 +81,7 @@ class Study:
         self._scheduler = options.bind(catalog, "trial_schedulers", spec.trial_scheduler).build(
             context
         )
-        self._record = Record(spec, ledger, self._scheduler, code_path, discard)
+        self._record = Record(spec, ledger, self._scheduler, code_path, discard, data_of)
         self._history = self._record.history
         self._exhausted: str | None = None  # why there is nothing left to propose, or None
         self._drained: set[int] = (

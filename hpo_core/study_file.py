@@ -12,8 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hpo_core.options import SEARCHABLE, Component, Kind
 from hpo_core.trial import Goal
 
+DEFAULT_STORAGE = "sqlite:///runs/hpo.db"
+
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
-"""Names of studies and models, which name folders: none that begins with a dot, and so not `..`."""
+"""Names of studies, models and datasets, which name folders: none that begins with a dot, and so not `..`."""
+
+DATA_REFERENCE = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(@[A-Za-z0-9._-]{1,128})?$"
+"""A version of a dataset: `pets`, `pets@3`, `pets@clean`."""
 
 
 class _Section(BaseModel):
@@ -132,7 +137,7 @@ def study_file(
     ] = Component("processes"),
     storage: Annotated[
         str, Field(min_length=1, description="SQLAlchemy address of the database")
-    ] = "sqlite:///runs/hpo.db",
+    ] = DEFAULT_STORAGE,
     directory: Annotated[
         str, Field(min_length=1, description="folder for logs, checkpoints and model versions")
     ] = "runs",
@@ -149,6 +154,13 @@ def study_file(
     ] = [],  # noqa: B006  # a declaration: never called, never changed
     register: Annotated[
         Register | None, Field(description="make the best checkpoint a model version")
+    ] = None,
+    data_version: Annotated[
+        str | None,
+        Field(
+            pattern=DATA_REFERENCE,
+            description="version of the dataset's files (NAME@3, NAME@TAG) without which nothing is run",
+        ),
     ] = None,
     success_criteria: Annotated[
         SuccessCriteria | None,

@@ -27,9 +27,14 @@ Switches = dict[str, str]
 """What is switched off, a plugin or a distribution, and where that was said: `hpo.toml:3`."""
 
 
+def file_in(*folders: Path) -> Path | None:
+    """The first `hpo.toml` in the folders."""
+    return next((folder / FILE for folder in folders if (folder / FILE).is_file()), None)
+
+
 def of_file(catalog: Catalog, *folders: Path) -> Switches:
     """Those of the first `hpo.toml` in the folders. Raises StudyFileError with every problem of it."""
-    path = next((folder / FILE for folder in folders if (folder / FILE).is_file()), None)
+    path = file_in(*folders)
     if path is None:
         return {}
     try:

@@ -11,14 +11,23 @@ call, and `on_disabled` is called there, because it writes an event and only the
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hpo_core.contracts import Tracker
-from hpo_core.trial import Report, Trial
+from hpo_core import options, references
+from hpo_core.catalog import Catalog
+from hpo_core.contracts import StudyInfo, Tracker
+from hpo_core.spec import StudySpec
+from hpo_core.trial import Event, Report, Trial
+
+if TYPE_CHECKING:  # it imports Optuna; a finished study must answer without
+    from hpo_core.study import DrivenStudy
 
 WAITING = 10_000  # calls that may wait for one tracker
 
@@ -137,5 +146,46 @@ class Lane:
                     getattr(tracker, method)(*arguments)
         except BaseException as error:  # a foreign tracker may raise anything; the study goes on
             text = " ".join(str(error).split())
-            self.raised = f"{method} raised {type(error).__name__}: {text}"[:500].rstrip(": ")
+            self.raised = f"{method} raised {type(error).__name__}: {text}".rstrip(": ")
         self._call = None
+
+
+@contextmanager
+def tracked(spec: StudySpec, catalog: Catalog, study: DrivenStudy) -> Iterator[None]:
+    """The study's trackers, told of its events for the length of the context."""
+    info = StudyInfo(
+        spec.study,
+        spec.metric,
+        spec.goal,
+        study.budget.trials,
+        Path(spec.directory, spec.study).resolve(),
+    )
+    makers = [
+        (tree["name"], functools.partial(options.bind(catalog, "trackers", tree).build, info))
+        for tree in spec.trackers
+    ]
+
+    def disabled(name: str, reason: str) -> None:
+        said = references.conceal(reason, list(spec.trackers))  # whole: a cut secret is not found
+        study.note("tracker_disabled", tracker=name, reason=said[:500])
+
+    trackers = Trackers(makers, disabled)
+    study.observers.append(functools.partial(_tell, trackers, study))
+    try:
+        yield
+    finally:
+        trackers.close()
+        study.commit()
+
+
+def _tell(trackers: Trackers, study: DrivenStudy, event: Event) -> None:
+    """An event in the trackers' words."""
+    if event.trial is None or event.data.get("attempt") == 0:  # refused before it was started
+        return trackers.poll()
+    trial, data = study.trial(event.trial), event.data
+    if event.kind == "trial_started":
+        trackers.on_start(trial)
+    elif event.kind == "report":
+        trackers.on_report(trial, Report(data["step"], data["metrics"], data["seconds"]))
+    elif event.kind == "trial_finished":
+        trackers.on_finish(trial, data["state"], data["value"], data["reason"])

@@ -60,6 +60,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among several processes (`pytest -n 2 --dist loadgroup`) a file stays in one, and so does the Ray cluster."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def bowl(
     run: Run,
     *,
@@ -190,7 +197,7 @@ def run(catalog: Catalog) -> Callable[..., list[Event]]:
 
     def run_study(spec: StudySpec, **wishes: Any) -> list[Event]:
         told: list[Event] = []
-        assert runner.run(spec, catalog, [told.append], Wishes(**wishes)) == 0
+        assert runner.run(spec, catalog, [told.append], Wishes(**wishes)) is None
         return told
 
     return run_study

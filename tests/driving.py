@@ -35,7 +35,7 @@ from hpo_core.execution import execute
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, studies
 from hpo_core.storage.ledger import Ledger
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 
 def curve(x: float, y: float, epochs: int) -> list[float]:
@@ -184,7 +184,7 @@ def clone(parent: int, x: float = 1.0, y: float = 1.0, replaces: int | None = No
 # ---- drivers ----
 
 
-def open_study(spec: StudySpec, catalog: Catalog, events: list[Event] | None = None) -> Study:
+def open_study(spec: StudySpec, catalog: Catalog, events: list[Event] | None = None) -> DrivenStudy:
     """Open or create a study as the runner does."""
     engine = database.open_or_create(spec.storage)
     record = studies.find(engine, spec.study) or studies.create(
@@ -192,10 +192,10 @@ def open_study(spec: StudySpec, catalog: Catalog, events: list[Event] | None = N
     )
     ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
     observers = [] if events is None else [events.append]
-    return Study(spec, spec.budget, ledger, catalog, observers=observers)
+    return DrivenStudy(spec, spec.budget, ledger, catalog, observers=observers)
 
 
-def drive(study: Study, catalog: Catalog, limit: int | None = None) -> list[dict[str, Any]]:
+def drive(study: DrivenStudy, catalog: Catalog, limit: int | None = None) -> list[dict[str, Any]]:
     """Run up to `limit` attempts to their ends; the parameters proposed."""
     proposed = []
     while (limit is None or len(proposed) < limit) and (trial := study.ask()) is not None:
@@ -212,7 +212,7 @@ class Killed(KeyboardInterrupt):
 class Mortal:
     """A study whose driver dies before a call of its, or never. With `durable` it commits after every call."""
 
-    def __init__(self, study: Study, calls: int | None, durable: bool) -> None:
+    def __init__(self, study: DrivenStudy, calls: int | None, durable: bool) -> None:
         self.study = study
         self._left = calls
         self._durable = durable

@@ -18,7 +18,7 @@ from hpo_core.execution import execute
 from hpo_core.replay import replay
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, studies
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 SavingSpec = Callable[..., StudySpec]
 LOST = Outcome(Ending.LOST, "its worker was killed by signal 9", peak_memory=1000)
@@ -30,14 +30,14 @@ def spec(saving_spec: SavingSpec) -> StudySpec:
     return saving_spec("scripted", "{trials: 4, max_attempts: 2}")
 
 
-def asked(study: Study) -> Trial:
+def asked(study: DrivenStudy) -> Trial:
     """A trial that must be there."""
     trial = study.ask()
     assert trial is not None
     return trial
 
 
-def run(study: Study, catalog: Catalog, trial: Trial) -> Outcome:
+def run(study: DrivenStudy, catalog: Catalog, trial: Trial) -> Outcome:
     """Run an attempt to its end, and say so."""
     outcome = execute(trial, catalog, lambda report: study.report(trial, report))
     study.finish(trial, outcome)

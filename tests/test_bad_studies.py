@@ -14,7 +14,7 @@ import pytest
 from toys import GOOD, toy_catalog
 
 from hpo_core.errors import StudyFileError
-from hpo_core.spec import load_spec
+from hpo_core.spec import check, read
 from hpo_core.testing.distributions import use_distributions, write_distribution
 
 LR = "{float: [1e-3, 1.0], log: true}"
@@ -166,7 +166,7 @@ def _changed(old: str, new: str) -> str:
 def _refused(path: Path, text: str, **broken: str) -> StudyFileError:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(StudyFileError) as caught:
-        load_spec(path, [], toy_catalog(broken))
+        check(read(path, []), toy_catalog(broken), path)
     for line in str(caught.value).splitlines():
         assert re.match(rf"    |{re.escape(str(path))}:\d+:\d+: ", line)
     return caught.value
@@ -176,7 +176,7 @@ def test_there_are_forty_bad_files_and_the_good_one_is_good(tmp_path: Path) -> N
     assert len(CHANGED) + len(WHOLE) + len(PLUGIN) >= 40
     path = tmp_path / "good.yaml"
     path.write_text(GOOD, encoding="utf-8")
-    spec = load_spec(path, [], toy_catalog())
+    spec = check(read(path, []), toy_catalog(), path)
     assert (spec.study, spec.goal, spec.budget.trials, spec.best_as) == (
         "resnet_lr", "maximize", 20, "resnet18-digits",
     )  # fmt: skip
@@ -244,9 +244,8 @@ def test_an_override_is_blamed_for_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(GOOD, encoding="utf-8")
     with pytest.raises(StudyFileError) as caught:
-        load_spec(
-            path, ["objective.optimizer={name: sgd, lr: -1}", "sampler.startup=2"], toy_catalog()
-        )
+        overrides = ["objective.optimizer={name: sgd, lr: -1}", "sampler.startup=2"]
+        check(read(path, overrides), toy_catalog(), path)
     assert str(caught.value).splitlines() == [
         "override:1:33: objective.optimizer.lr: input should be greater than 0, got -1",
         "    objective.optimizer={name: sgd, lr: -1}",

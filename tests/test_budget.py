@@ -16,7 +16,7 @@ from hpo_core.catalog import Catalog
 from hpo_core.errors import UsageError
 from hpo_core.history import History
 from hpo_core.spec import StudySpec
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 from hpo_core.trial import Event
 
 SavingSpec = Callable[..., StudySpec]
@@ -29,7 +29,7 @@ def used(spec: StudySpec) -> int:
     return len({(event.trial, event.data["step"]) for event in reports})
 
 
-def interleaved(study: Study, workers: int, durable: bool = False) -> None:
+def interleaved(study: DrivenStudy, workers: int, durable: bool = False) -> None:
     """Run trials side by side, an epoch of each in turn, to their ends."""
     running: list[tuple[Trial, int]] = []
     while True:

@@ -16,7 +16,7 @@ from hpo_core.catalog import Catalog
 from hpo_core.checkpoints import DamagedError, delete, saving, verify
 from hpo_core.execution import execute
 from hpo_core.spec import StudySpec
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 SavingSpec = Callable[..., StudySpec]
 
@@ -145,7 +145,7 @@ def test_deleting_twice_is_no_error(tmp_path: Path) -> None:
 # ---- continued from ----
 
 
-def interrupted(saving_spec: SavingSpec, catalog: Catalog) -> tuple[StudySpec, Study, Trial]:
+def interrupted(saving_spec: SavingSpec, catalog: Catalog) -> tuple[StudySpec, DrivenStudy, Trial]:
     """The second attempt at a trial of five epochs whose first one was lost after epoch 3."""
     spec = saving_spec("none", "{trials: 1}", **{"name: saving,": "name: saving, epochs: 5,"})
     study = open_study(spec, catalog)

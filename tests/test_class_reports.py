@@ -215,7 +215,7 @@ def test_a_driver_forgets_what_is_stored(make_spec: MakeSpec, catalog: Catalog) 
 def test_a_study_stores_them_beside_its_events(make_spec: MakeSpec, catalog: Catalog) -> None:
     catalog.add(Entry("objectives", "grading", grading, "tests", "tests"))
     spec = make_spec(trials=3, **{"name: bowl,": "name: grading,"})
-    assert runner.run(spec, catalog, []) == 0
+    assert runner.run(spec, catalog, []) is None
     engine = database.open_existing(spec.storage)
     assert [(row.trial, row.step) for row in stored(engine)] == [
         (trial, step) for trial in range(3) for step in (1, 2)

@@ -13,13 +13,13 @@ from hpo_core.catalog import Catalog
 from hpo_core.errors import HpoError
 from hpo_core.execution import execute
 from hpo_core.spec import StudySpec
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 SavingSpec = Callable[..., StudySpec]
 
 
 @pytest.fixture
-def donor(saving_spec: SavingSpec, catalog: Catalog) -> tuple[StudySpec, Study]:
+def donor(saving_spec: SavingSpec, catalog: Catalog) -> tuple[StudySpec, DrivenStudy]:
     """A study of four trials whose first one is paused after epoch 2."""
     Scripted.pauses = {0: 2}
     spec = saving_spec("scripted", "{trials: 4}")
@@ -28,10 +28,10 @@ def donor(saving_spec: SavingSpec, catalog: Catalog) -> tuple[StudySpec, Study]:
     return spec, study
 
 
-Donor = tuple[StudySpec, Study]
+Donor = tuple[StudySpec, DrivenStudy]
 
 
-def run(study: Study, catalog: Catalog, trial: Trial | None) -> Outcome:
+def run(study: DrivenStudy, catalog: Catalog, trial: Trial | None) -> Outcome:
     """Run an attempt to its end, and say so."""
     assert trial is not None
     outcome = execute(trial, catalog, lambda report: study.report(trial, report))

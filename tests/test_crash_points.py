@@ -106,14 +106,18 @@ IN_A_STORE = (
 """The points at which it matters that a study keeps its checkpoints in a store."""
 
 OF_ALIASES = ("model.change", "model.changed")
-"""The points that no study gets to: `test_registry_kills` is killed there."""
+OF_DELETIONS = ("model.remove",)
+"""The points that no study gets to: `test_registry_kills` and `test_deletion` are killed there."""
+
+OF_DATASETS = tuple(point for point in faults.POINTS if point.startswith("dataset."))
+"""The same: `test_datasets_kills` is killed there."""
 
 BELOW_THE_RUNS = tuple(
     point
     for point in faults.POINTS
     if point
     not in ("checkpoint.upload", "checkpoint.publish", "checkpoint.fetch", "checkpoint.remove")
-    and point not in OF_ALIASES
+    and point not in (*OF_ALIASES, *OF_DELETIONS, *OF_DATASETS)
 )
 """The points that any other study gets to."""
 
@@ -239,7 +243,12 @@ def kill_and_continue(lab: Lab, fault: str, calm: Calm) -> None:
 
 def test_the_study_gets_to_every_point(calm: Calm, calm_store: Calm) -> None:
     assert set(calm.hits) == set(BELOW_THE_RUNS)
-    assert set(calm_store.hits) == set(faults.POINTS) - {"checkpoint.rename", *OF_ALIASES}
+    assert set(calm_store.hits) == set(faults.POINTS) - {
+        "checkpoint.rename",
+        *OF_ALIASES,
+        *OF_DELETIONS,
+        *OF_DATASETS,
+    }
     assert {point for point in calm_store.hits if "checkpoint" in point} < set(IN_A_STORE)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpo_core.cli import dashboard
+from hpo_core.cli import dashboard, looking
 from hpo_core.cli.guard import Environ, Guard, Start
 from hpo_core.errors import StorageError, UsageError
 
@@ -95,6 +95,34 @@ def test_nothing_can_be_changed(reading: dashboard.Server, method: str) -> None:
     assert status == 403
     assert b"--write" in body
     assert ask(reading, "GET", "/api/studies/1")[0] == 200
+
+
+def test_what_would_be_refused_is_hidden(
+    reading: dashboard.Server, writing: dashboard.Server
+) -> None:
+    for path in ("/dashboard", "/dashboard/studies/1/note"):
+        status, headers, page = ask(reading, "GET", path)
+        assert (status, int(headers["content-length"])) == (200, len(page))
+        assert page.count(looking.STYLE) == 1
+        assert "style-src 'self' data: 'unsafe-inline'" in headers["content-security-policy"]
+        # or a browser would go on hiding them when the same port is that of a dashboard that may write
+        assert headers["cache-control"] == "no-store" and "etag" not in headers
+    _, headers, page = ask(writing, "GET", "/dashboard")
+    assert b'aria-label="delete study"' not in page
+    again = ask(reading, "GET", "/dashboard", If_None_Match=headers["etag"])
+    assert again[0] == 200 and looking.STYLE in again[2]
+
+
+def test_what_is_hidden_is_there(reading: dashboard.Server) -> None:
+    """The pages' code still calls them so: a new optuna-dashboard may not."""
+    _, _, code = ask(reading, "GET", "/static/bundle.js")
+    text = code.decode()
+    for name in ("rename study", "delete study", "delete artifact"):
+        assert f'"aria-label":"{name}"' in text
+    for icon in ("AddBox", "Edit", "UploadFile"):
+        assert f'"{icon}"' in text
+    for part in ("MuiCard", "data-testid"):
+        assert f'"{part}"' in text
 
 
 def test_write_changes_but_only_from_its_own_pages(writing: dashboard.Server) -> None:

@@ -81,7 +81,7 @@ def test_what_the_migrations_make_is_what_the_tables_declare(absent: str) -> Non
     engine.dispose()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 def test_an_older_database_is_brought_up_to_date(
     absent: str, revision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from stored import MakeSpec, Offer, RunStudy, states, stored
 
-from hpo_core import runner
+from hpo_core import tracking
 from hpo_core.spec import StudySpec
 from hpo_core.tracking import Trackers
 
@@ -102,7 +102,7 @@ def test_a_tracker_that_raises_is_switched_off_and_the_study_goes_on(
 def test_a_tracker_that_hangs_is_switched_off_and_the_study_goes_on(
     make_spec: MakeSpec, run: RunStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "Trackers", functools.partial(Trackers, timeout=0.2))
+    monkeypatch.setattr(tracking, "Trackers", functools.partial(Trackers, timeout=0.2))
     spec = tracked(make_spec, "slow")
     run(spec)
     (off,) = [event for event in stored(spec) if event.kind == "tracker_disabled"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import Any
 
+import numpy
 import pytest
 
 from hpo_core import ClassReport, Evaluation
-from hpo_core.registry.judging import failed, stored, wilson
+from hpo_core.registry.judging import stored, wilson
 
 
 def report(confusion: list[list[int]]) -> ClassReport:
@@ -89,7 +91,70 @@ def test_what_was_not_measured_has_not_passed() -> None:
     assert gates["accuracy"]["passed"] and not gates["per_class_recall"]["passed"]
     assert gates["per_class_recall"]["value"] is None
     nothing = stored(Evaluation(reason="it took too long"), {"accuracy": 0.5})
-    assert list(failed(nothing)) == ["accuracy: it was not measured: it took too long"]
+    assert [gate["reason"] for gate in nothing["gates"]] == [
+        "it was not measured: it took too long"
+    ]
+
+
+def test_nothing_was_measured_on_no_images() -> None:
+    """Or any accuracy would pass that an objective says without having looked at one."""
+    found = stored(
+        Evaluation(0, {"accuracy": 1.0, "ece": 0.0}), {"accuracy": 0.9, "calibration_error": 0.1}
+    )
+    assert [gate["passed"] for gate in found["gates"]] == [False, False]
+    assert found["intervals"] == {}
+
+
+@pytest.mark.parametrize("n", [1, 10, 30, 360])
+def test_a_share_that_was_told_in_32_bits_meets_its_own_bound(n: int) -> None:
+    for hits in range(n + 1):
+        share = struct.unpack("f", struct.pack("f", hits / n))[0]
+        (gate,) = stored(Evaluation(n, {"accuracy": share}), {"accuracy": hits / n})["gates"]
+        assert gate["passed"] and gate["value"] == hits / n
+        assert 0 <= gate["low"] <= hits / n <= gate["high"] <= 1
+        if hits:
+            (less,) = stored(Evaluation(n, {"accuracy": (hits - 1) / n}), {"accuracy": hits / n})[
+                "gates"
+            ]
+            assert not less["passed"]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "bound", "passed"),
+    [(0.0, 0.0, True), (0.0, 0.1, False), (1.0, 1.0, True), (1.0, 0.5, True)],
+)
+def test_one_image_says_nearly_nothing(accuracy: float, bound: float, passed: bool) -> None:
+    (gate,) = stored(Evaluation(1, {"accuracy": accuracy}), {"accuracy": bound})["gates"]
+    assert gate["passed"] is passed
+    assert (gate["low"], gate["high"]) == pytest.approx(
+        (0.0, 0.793) if not accuracy else (0.207, 1), abs=1e-3
+    )
+    assert gate["sure"] is (bound == 0.0)  # which nothing can fail
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({"accuracy": 97}, "accuracy 97, which is not from 0 to 1"),
+        ({"accuracy": -0.1}, "not from 0 to 1"),
+        ({"ece": 1.2}, "not from 0 to 1"),
+        ({"latency_seconds": -1}, "not from 0"),
+        ({"accuracy": None}, "None, which is no number"),
+        ({"accuracy": True}, "True, which is no number"),
+        ({"other": float("inf")}, "inf, which is no number"),
+    ],
+)
+def test_numbers_that_no_criterion_can_be_judged_by(metrics: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Evaluation(10, metrics)
+
+
+def test_numbers_of_numpys_are_taken() -> None:
+    found = Evaluation(10, {"accuracy": numpy.float32(0.5), "latency_seconds": numpy.float64(2)})
+    assert json.loads(json.dumps(found.to_json()))["metrics"] == {
+        "accuracy": 0.5,
+        "latency_seconds": 2.0,
+    }
 
 
 def test_an_evaluation_comes_back_from_json_and_has_only_numbers() -> None:

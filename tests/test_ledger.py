@@ -32,7 +32,7 @@ from hpo_core.spec import StudySpec
 from hpo_core.storage import database, reading, studies, tables
 from hpo_core.storage.ledger import Ledger
 from hpo_core.storage.mirror import MirrorStorage
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 MakeSpec = Callable[..., StudySpec]
 
@@ -62,17 +62,17 @@ def open_ledger(engine: Engine) -> Ledger:
 
 def open_study(
     spec: StudySpec, catalog: Catalog, observers: tuple[Callable[[Event], None], ...] = ()
-) -> Study:
+) -> DrivenStudy:
     """Open or create a study as the runner does."""
     engine = database.open_or_create(spec.storage)
     record = studies.find(engine, spec.study) or studies.create(
         engine, spec.study, spec.goal, spec.identity(), spec.budget.trials, "runs"
     )
     ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
-    return Study(spec, spec.budget, ledger, catalog, observers=observers)
+    return DrivenStudy(spec, spec.budget, ledger, catalog, observers=observers)
 
 
-def drive(study: Study, catalog: Catalog) -> None:
+def drive(study: DrivenStudy, catalog: Catalog) -> None:
     """Run every trial to its end."""
     while (trial := study.ask()) is not None:
         outcome = execute(trial, catalog, lambda report, trial=trial: study.report(trial, report))

@@ -14,16 +14,16 @@ import pytest
 from forking import Forks
 from forking import forks as forks
 from hpo_local.python_objective import python
-from promises import assert_nothing_runs
+from promises import assert_nothing_runs, carrying
 from stored import MakeSpec, Offer, RunStudy, kinds, models, stored
 
 from hpo_core import Event, runner
 from hpo_core.catalog import Catalog
-from hpo_core.errors import GateError, StudyFileError, UsageError
+from hpo_core.errors import GateError, StoreError, StudyFileError, UsageError
 from hpo_core.evaluation import Question, StoppedError
 from hpo_core.registry.measuring import measure
 from hpo_core.registry.registry import Registry
-from hpo_core.reproduction import reproduce
+from hpo_core.reproduction.training import reproduce
 from hpo_core.runner import Wishes
 from hpo_core.spec import StudySpec
 
@@ -32,8 +32,10 @@ CANARY = "canary-4f1c2"
 TOY = '''
 """A training whose weights are a few numbers, and what measures it: in one of several ways."""
 
-import json, os, random, signal, sys, time
+import json, os, random, signal, subprocess, sys, time
 from pathlib import Path
+
+import psutil
 
 from hpo_core import ClassReport, Evaluation
 
@@ -55,13 +57,30 @@ def measure(folder, seed, mode="fine", secret=""):
         raise ValueError(f"cannot connect with {secret}")
     if mode == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if mode.startswith("daemon"):
+        if os.fork() == 0:  # out of the group, and without a parent
+            os.setsid()
+            if os.fork() == 0:
+                subprocess.run(["sleep", "60"])
+            os._exit(0)
+        os.wait()
+        if "die" in mode:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "hang" in mode:
+            time.sleep(60)
+    if mode == "ask":
+        input()
+    if mode in ("percent", "classless"):
+        shares = (0.5, float("nan") if mode == "classless" else 0.5)
+        classes = ClassReport(("cat", "dog"), shares, shares, shares, ())
+        return Evaluation(100, {"accuracy": 92 if mode == "percent" else 0.9}, classes)
     if mode == "hang":
         time.sleep(60)
     if mode == "nothing":
         return {"accuracy": 1.0}
     if mode == "kill the driver" and not Path("killed").exists():
         Path("killed").touch()
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(psutil.Process().parent().ppid(), signal.SIGKILL)  # between them is who ends this one
         time.sleep(60)
     noise = 1 if json.loads((folder / "model.safetensors").read_text())[3] else 0
     shares = (0.5, 0.5)
@@ -105,6 +124,12 @@ def test_the_answer_is_told_from_what_is_printed(toy: Path) -> None:
         ("raise", "ValueError: cannot connect with ${env:E2_CANARY} (see"),
         ("die", "its process was killed by SIGKILL (see"),
         ("nothing", "TypeError: evaluate returned a dict and no hpo_core.Evaluation"),
+        ("ask", "EOFError"),
+        ("percent", "ValueError: an evaluation has the accuracy 92, which is not from 0 to 1 (see"),
+        (
+            "classless",
+            "ValueError: an evaluation has the precision nan of class 'dog', which is not",
+        ),
     ],
 )
 def test_whatever_goes_wrong_is_a_reason(toy: Path, mode: str, reason: str) -> None:
@@ -113,6 +138,17 @@ def test_whatever_goes_wrong_is_a_reason(toy: Path, mode: str, reason: str) -> N
     log = (toy / "log").read_text()
     assert CANARY not in log
     assert ("Traceback" in log) is (mode != "die")
+
+
+@pytest.mark.parametrize("mode", ["daemon", "daemon, and die", "daemon, and hang"])
+def test_nothing_is_left_of_what_hides(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("LAB", mark := f"hiding-{os.getpid()}")
+    found = measure(question(toy, mode), 60 if "hang" not in mode else 3, toy / "log")
+    said = {"daemon": "", "daemon, and die": "its process was killed by SIGKILL"}
+    assert found.reason.startswith(said.get(mode, "it took longer than 3 s"))
+    assert carrying(mark) == []
 
 
 def test_code_runs_only_where_it_was_allowed(toy: Path) -> None:
@@ -235,7 +271,7 @@ def test_a_signal_while_it_is_measured_leaves_the_rest_to_the_next_run(
         if event.kind == "study_finished":
             os.kill(os.getpid(), signal.SIGINT)
 
-    assert runner.run(spec, catalog, [interrupt], Wishes(allow_code=True)) == 130
+    assert runner.run(spec, catalog, [interrupt], Wishes(allow_code=True)) is signal.SIGINT
     assert told[-1].kind == "study_stopped" and "before its model was" in told[-1].data["reason"]
     assert models(spec) == []
     assert kinds(run(spec, allow_code=True))[-2:] == ["study_finished", "model_registered"]
@@ -363,3 +399,22 @@ def test_what_cannot_be_trained_again_says_why(
         reproduce(clone, None)
     with pytest.raises(UsageError, match="did not record its objective"):
         reproduce(replace(version, provenance={}), None)
+    older = {key: item for key, item in version.provenance.items() if key != "study_file"}
+    with pytest.raises(UsageError, match="did not record its study_file"):
+        reproduce(replace(version, provenance=older), None)
+    (version.folder.parents[2] / "reproduce").write_text("a file in its place")
+    with pytest.raises(StoreError, match=r"cannot train in .*/reproduce/toy-1"):
+        reproduce(version, None)
+
+
+def test_a_perfect_accuracy_is_in_its_own_interval(
+    toy_spec: Callable[..., StudySpec], run: RunStudy, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounding put it outside, so that a perfect model with other weights was not reproduced."""
+    (toy / "toy_training.py").write_text(TOY.replace("(92 - noise) / 100", "1.0"))
+    spec = toy_spec()
+    run(spec, allow_code=True)
+    (version,) = models(spec)
+    monkeypatch.setenv("TOY_NOISE", "1")
+    done = reproduce(version, [str(toy)])
+    assert not done.same_weights and done.accepted

@@ -195,6 +195,15 @@ def test_other_aliases_are_free(registry: Registry) -> None:
         ("../x", "is no alias"),
         ("prodution", "did you mean 'production'"),
         ("Production", "did you mean 'production'"),
+        ("PRODUCTION", "did you mean 'production'"),
+        ("productionn", "did you mean 'production'"),
+        ("production.", "did you mean 'production'"),
+        ("stagings", "did you mean 'staging'"),
+        ("archive", "did you mean 'archived'"),
+        ("Latest", "always the newest"),
+        ("V3", "is no alias"),
+        ("x" * 129, "at most 128"),
+        ("a\nb", r"'a\\nb' is no alias"),
     ],
 )
 def test_what_is_no_alias(registry: Registry, alias: str, said: str) -> None:
@@ -276,6 +285,24 @@ def test_a_criterion_that_nobody_judged_refuses_them_too(
         registry.promote(made.label, "production")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "labels_mapping.json", "provenance.json"])
+def test_a_damaged_version_does_not_get_to_the_stages_that_people_rely_on(
+    registry: Registry, name: str
+) -> None:
+    registry.promote("digits@1", "production")
+    path = registry.get("digits@2").folder / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    for stage in ("staging", "production"):
+        with pytest.raises(StoreError, match=f"/{name} was changed"):
+            registry.promote("digits@2", stage)
+    assert registry.get("digits@production").version == 1
+    assert registry.promote("digits@2", "development").changed
+    shutil.rmtree(registry.get("digits@3").folder)  # as where it lies on another machine
+    assert registry.promote("digits@3", "production").changed
+
+
 # ---- reports ----
 
 
@@ -343,6 +370,30 @@ def test_a_card_says_what_was_measured(registry: Registry, tmp_path: Path) -> No
     assert "It could not be measured: why." in registry.card("digits")
 
 
+def test_passwords_in_addresses_are_nobodys_to_read(registry: Registry, tmp_path: Path) -> None:
+    """Cards and lineages are shown around; what trains a version again is its configuration, which keeps them."""
+    address = "https://me:pa55@host/digits?password=pa55"
+    for trial, name in ((5, "a"), (6, "b")):
+        config = {"dataset": {"name": name, "path": address}, "other": [f"{address}&{name}"]}
+        registered.register(registry.engine, tmp_path, trial=trial, config=config)
+    label = "digits@5"
+    said = [registry.card(label), *registry.lineage(label).lines()]
+    said.append(json.dumps(registry.lineage(label).to_json()))
+    compared = registry.compare("digits@4", label)
+    said.append(json.dumps(compared.to_json()))
+    assert "https://me:***@host/digits" in said[0] and set(compared.options) == {
+        "dataset",
+        "other.0",
+    }
+    assert [text for text in said if "pa55" in text] == []
+    assert registry.get(label).config["dataset"]["path"] == address
+
+
+def test_what_users_write_stays_in_its_cell(registry: Registry, tmp_path: Path) -> None:
+    registered.register(registry.engine, tmp_path, trial=5, metrics={"a|<img src=x>\n# b": 1.0})
+    assert "| validation | a\\|&lt;img src=x> # b | 1 |  |" in registry.card("digits")
+
+
 # ---- optuna-dashboard ----
 
 
@@ -354,7 +405,8 @@ def test_a_dashboard_shows_the_registry(registry: Registry) -> None:
     assert note.startswith("# My own words\n")
     link = "[1](/dashboard/studies/1/trials?numbers=1)"
     sha256 = registry.get("digits@2").sha256[:12]
-    assert f"| digits@2 | production | {link} | accuracy 0.91 | `{sha256}` |" in note
+    assert f"| digits@2 | production | {link} | accuracy 0.91 | " in note
+    assert f" | `{sha256}` |" in note
     assert study.user_attrs == {"registry/production": "v2 (trial 1)"}
     registry.promote("digits@3", "production")
     registry.tag("digits@3", {"owner": "me"})
@@ -367,6 +419,20 @@ def test_a_dashboard_shows_the_registry(registry: Registry) -> None:
     study = optuna.load_study(study_name="search", storage=registry.storage)
     assert study.user_attrs == {}
     assert optuna_dashboard.get_note(study).startswith("[//]: # (hpo: models)\n\n## Model registry")
+
+
+def test_a_dashboard_shows_the_test_and_the_gates(registry: Registry, tmp_path: Path) -> None:
+    for trial, told in enumerate(((0.85, False, 0.8, 0.89), (0.95, True, 0.92, 0.97)), 5):
+        evaluation = registered.evaluation(*told)
+        registered.register(registry.engine, tmp_path, trial=trial, evaluation=evaluation)
+    unknown = {"part": "test", "n": 0, "metrics": {}, "reason": "why"}
+    registered.register(registry.engine, tmp_path, trial=7, evaluation=unknown)
+    study = optuna.load_study(study_name="search", storage=registry.storage)
+    rows = [line.split(" | ") for line in optuna_dashboard.get_note(study).splitlines()]
+    said = {row[0]: (row[4], row[5].strip()) for row in rows if len(row) == 7}
+    assert said["| digits@4"] == ("accuracy 0.8500 (0.8000 to 0.8900, n 360)", "failed: accuracy")
+    assert said["| digits@5"] == ("accuracy 0.9500 (0.9200 to 0.9700, n 360)", "passed")
+    assert said["| digits@6"] == ("not measured", "")
 
 
 def test_a_long_note_is_cut_as_the_dashboard_cuts_it(
@@ -413,7 +479,7 @@ def test_promotions_while_a_driver_runs(
             made = registered.register(engine, tmp_path, trial=event.trial, study_id=found.study_id)
             registry.promote(made.label, "production")
 
-    assert runner.run(spec, catalog, [promote]) == 0
+    assert runner.run(spec, catalog, [promote]) is None
     study = optuna.load_study(study_name=spec.study, storage=spec.storage)
     assert study.user_attrs["registry/production"] == "v4 (trial 3)"
     assert study.user_attrs["sampler"] == "random"  # what the driver says of the study

@@ -141,21 +141,26 @@ def test_any_finished_trial_with_a_checkpoint_is_registered(models: Models) -> N
         assert done[key] == before[key], key
     assert models("register", "bowl", "0", "--as", "mine").out.startswith("mine@1: trial 0 ")
     for words, said in {
-        ("bwl", "0"): "there is no study 'bwl' - did you mean 'bowl'?",
+        ("bwl", "0"): "did you mean 'bowl'?",
         ("bowl", "9"): "has no trial 9",
         ("bowl", "1"): "is fail: only one that has ended well",
         ("bowl", "2"): "has kept no checkpoint",
     }.items():
         refused = models("register", *words, "--as", "mine")
         assert refused.code == 2 and said in refused.err
-    assert models("register", "bowl", "--as", "../mine").code == 2
+    for name in ("../mine", "a/b", ".mine", "", "m" * 129, "mi\nne", "m@1"):
+        refused = models("register", "bowl", f"--as={name}")
+        assert refused.code == 2 and refused.err.count("\n") == 1, (name, refused)
+    refused = models("register", "bowl", "--as", "untagged", "--tag", "archived=1")
+    assert refused.code == 2 and "archived" in refused.err
+    assert models("list", "untagged").code == 2  # nothing was registered that was not tagged
     assert len(models("list", "mine", "--json").json) == 1
 
 
 def test_a_study_that_was_set_aside_is_registered_from(
     models: Models, studied: StudySpec, catalog: Catalog
 ) -> None:
-    assert runner.run(studied, catalog, [], Wishes(fresh=True)) == 0
+    assert runner.run(studied, catalog, [], Wishes(fresh=True)) is None
     done = models("register", "bowl.1", "--as", "old", "--json").json
     assert (done["study"], done["trial"]) == ("bowl.1", 0)
     assert models("verify", "--all").code == 0
@@ -176,7 +181,17 @@ def test_reports(models: Models, tmp_path: Path) -> None:
     assert card.out.startswith("# mine@1\n") and "## Files" in card.out
     assert models("card", "mine", "-o", "card.md").out == ""
     assert (tmp_path / "card.md").read_text() == card.out
-    assert models("card", "mine", "-o", "no/card.md").code == 5
+    assert "| seed |" in card.out and "| training | 3 epochs in " in card.out
+    (tmp_path / "words.md").write_text("For *digits* only.\n")
+    attached = models("card", "mine", "--attach", "words.md")
+    assert attached.out.startswith("# mine@1\n\nFor *digits* only.\n\n")
+    assert models("card", "mine").out == attached.out
+    assert models("card", "mine", "--attach", "none.md").code == 2
+    (tmp_path / "folder").mkdir()
+    refused = models("card", "mine", "-o", "folder")
+    assert refused.code == 5 and not list(tmp_path.glob(".*.part"))
+    for place in ("no/card.md", "card.md/card.md"):
+        assert models("card", "mine", "-o", place).code == 5
 
 
 def test_words_that_mean_nothing(models: Models) -> None:

@@ -16,12 +16,12 @@ from hpo_core.errors import HpoError
 from hpo_core.execution import execute
 from hpo_core.sampling import SamplerContext, SpaceExhausted
 from hpo_core.spec import StudySpec
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 SavingSpec = Callable[..., StudySpec]
 
 
-def attempt(study: Study, catalog: Catalog, trial: Trial | None) -> Outcome:
+def attempt(study: DrivenStudy, catalog: Catalog, trial: Trial | None) -> Outcome:
     """Run an attempt to its end, and say so."""
     assert trial is not None
     outcome = execute(trial, catalog, lambda report: study.report(trial, report))

@@ -18,9 +18,10 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hpo_core import ClassReport
-from hpo_core.cli import main
+from hpo_core.cli import dashboard, main
 from hpo_core.results import class_files, user_plots
 from hpo_core.results.trials import ResultTrial
+from hpo_core.storage import database
 from hpo_core.storage import user_plots as stored
 from hpo_core.storage.artifacts import Artifacts
 
@@ -96,7 +97,7 @@ def test_the_best_trial_is_shown_with_its_classes(
     assert curve["y"] == pytest.approx(list(best.intermediate_values.values()))
     kept = {each["filename"]: each for each in artifacts(study)}
     assert set(kept) == {"confusion_matrix.svg", "per_class.csv", "learning_curves.csv"}
-    store = Artifacts([Path("runs/shown")])
+    store = Artifacts(lambda: [Path("runs/shown")])
     with store.open_reader(kept["per_class.csv"]["artifact_id"]) as file:
         head, first, *_ = file.read().decode().splitlines()
     assert head == "class,images,predicted,precision,recall,f1"
@@ -178,8 +179,23 @@ def test_names_are_escaped_shortened_and_told_apart() -> None:
 @pytest.mark.parametrize("name", ["../../hpo.db", "/etc/passwd", "x", "{0}", "0" * 32])
 def test_an_artifact_is_nothing_but_a_file_of_the_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "artifacts").mkdir()
-    with pytest.raises((ArtifactNotFound, ValueError)):
-        Artifacts([tmp_path]).open_reader(name)
+    with pytest.raises(ArtifactNotFound):
+        Artifacts(lambda: [tmp_path]).open_reader(name)
+
+
+def test_a_dashboard_that_was_there_before_the_study_shows_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = database.open_or_create(f"sqlite:///{tmp_path}/runs/hpo.db")
+    storage = dashboard.open_storage(f"sqlite:///{tmp_path}/runs/hpo.db", write=False)
+    store = dashboard._artifacts(storage)
+    study = run(tmp_path, monkeypatch, 3)
+    number = artifacts(study)[0]["artifact_id"]
+    assert store is not None
+    with store.open_reader(number) as file:
+        assert file.read()
+    storage.engine.dispose()
+    shown.dispose()
 
 
 def test_the_files_hold_names_as_text() -> None:

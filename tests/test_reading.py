@@ -19,7 +19,7 @@ from hpo_core.cli import main
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, reading, studies
 from hpo_core.storage.ledger import Ledger
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 MakeSpec = Callable[..., StudySpec]
 
@@ -76,7 +76,7 @@ def studied(make_spec: MakeSpec, catalog: Catalog) -> StudySpec:
     catalog.add(Entry("objectives", "mixed", mixed, "tests", "tests"))
     registered = {"seed: 3": "seed: 3\nregister: {best_as: digits-model}"}
     spec = make_spec(trials=4, bound=40.0, **{"name: bowl,": "name: mixed,"}, **registered)
-    assert runner.run(spec, catalog, []) == 0
+    assert runner.run(spec, catalog, []) is None
     return spec
 
 
@@ -86,7 +86,7 @@ def interrupted(make_spec: MakeSpec, catalog: Catalog) -> None:
     engine = database.open_or_create(spec.storage)
     record = studies.create(engine, "bowl2", spec.goal, spec.identity(), 5, "runs/bowl2")
     ledger = Ledger(engine, record.study_id, "bowl2", spec.goal, spec.metric)
-    study = Study(spec, spec.budget, ledger, catalog)
+    study = DrivenStudy(spec, spec.budget, ledger, catalog)
     first, second = study.ask(), study.ask()
     assert first is not None and second is not None
     study.report(first, Report(1, {"loss": 1.5}))
@@ -149,7 +149,7 @@ def test_a_trial_run_again_keeps_its_old_steps(make_spec: MakeSpec, catalog: Cat
     engine = database.open_or_create(spec.storage)
     record = studies.create(engine, "bowl", spec.goal, spec.identity(), 1, "runs/bowl")
     ledger = Ledger(engine, record.study_id, "bowl", spec.goal, spec.metric)
-    study = Study(spec, spec.budget, ledger, catalog)
+    study = DrivenStudy(spec, spec.budget, ledger, catalog)
     trial = study.ask()
     assert trial is not None
     for step in (1, 2, 3):
@@ -242,7 +242,7 @@ def test_postgresql_answers_as_sqlite_does(
         "seed: 3": "seed: 3\nregister: {best_as: digits-model}",
     }
     spec = make_spec(trials=4, bound=40.0, **changes, **elsewhere)
-    assert runner.run(spec, catalog, []) == 0
+    assert runner.run(spec, catalog, []) is None
     for words in (["status"], ["trials", "bowl"], ["best", "bowl"]):
         assert hpo(*words, "--json", storage=spec.storage).json == hpo(*words, "--json").json
     shown = [
@@ -316,7 +316,7 @@ def test_a_study_and_a_trial_of_optunas_own_are_read(
     hpo: Hpo, make_spec: MakeSpec, catalog: Catalog
 ) -> None:
     spec = make_spec(trials=2)
-    assert runner.run(spec, catalog, []) == 0
+    assert runner.run(spec, catalog, []) is None
     optuna.create_study(storage=spec.storage, study_name="theirs")
     optuna.load_study(study_name="bowl", storage=spec.storage).enqueue_trial({"x": 1.0})
     assert [study["study"] for study in hpo("status", "--json").json] == ["bowl"]

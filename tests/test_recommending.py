@@ -354,6 +354,12 @@ def test_seeds_differ_more_than_configurations() -> None:
     assert len(found.edits[0].value["choice"]) == 50
 
 
+def test_no_number_of_seeds_tells_equals_apart() -> None:
+    found = only("seeds-within-noise", seeded({"a": 0.9, "b": 0.9, "c": 0.5}, 0.02))
+    assert found.evidence["difference"] == 0 and found.evidence["seeds_needed"] > 50
+    assert "call them equal" in found.caveat
+
+
 def test_configurations_differ_more_than_seeds() -> None:
     assert silent("seeds-within-noise", seeded({"a": 0.9, "b": 0.8, "c": 0.5}, 0.01))
     assert silent("seeds-within-noise", study(lrs(-1.5)))  # nothing is repeated

@@ -118,7 +118,7 @@ def test_a_secret_is_used_and_appears_nowhere(
     monkeypatch.setattr(database, "_url", lambda storage: without_query(storage).set(query={}))
     told: list[Event] = []
     view = LinesView(sys.stderr, "hpo run study.yaml")
-    assert runner.run(spec, catalog, [told.append, view.on_event]) == 0
+    assert runner.run(spec, catalog, [told.append, view.on_event]) is None
     view.close()
     assert Sampled.tokens == [CANARY]
     states = [event.data["state"] for event in told if event.kind == "trial_finished"]

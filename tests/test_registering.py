@@ -13,6 +13,7 @@ from hpo_core import Event, Run, checkpoints, runner
 from hpo_core.catalog import Catalog
 from hpo_core.errors import StoreError
 from hpo_core.registry import versions
+from hpo_core.registry.registry import Registry
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, tables
 
@@ -88,6 +89,20 @@ def test_a_kill_after_the_registration_makes_no_second_version(
         connection.execute(events.delete().where(events.c.kind == "model_registered"))
     assert kinds(run(keeping_spec))[-1] == "model_registered"
     assert models(keeping_spec) == before
+
+
+def test_a_version_that_was_deleted_is_neither_made_again_nor_told_of(
+    keeping_spec: StudySpec, run: RunStudy
+) -> None:
+    run(keeping_spec)
+    registry = Registry.open(keeping_spec.storage)
+    registry.delete("bowl-model@1")
+    assert kinds(run(keeping_spec)) == ["study_started", "study_finished"]
+    assert models(keeping_spec) == []
+    assert (
+        registry.register(keeping_spec.study, name="bowl-model").version == 2
+    )  # who asks gets one
+    registry.engine.dispose()
 
 
 def test_a_better_trial_becomes_the_next_version(keeping_spec: StudySpec, run: RunStudy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -196,6 +197,23 @@ def test_what_differs_from_the_commit_has_a_digest(tmp_path: Path) -> None:
     assert first is not None and provenance.code(tmp_path)["git_diff_sha256"] == first
     (tmp_path / "code.py").write_bytes(b"3\xfe")
     assert provenance.code(tmp_path)["git_diff_sha256"] not in (None, first)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+def test_the_digest_is_that_of_the_diff_and_a_loose_commit_has_no_branch(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch", "work")
+    assert provenance.code(tmp_path) == {"git_branch": None, "git_diff_sha256": None}  # no commit
+    (tmp_path / "code.py").write_text("1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    (tmp_path / "code.py").write_text("2\n\n")
+    words = ["git", "-C", str(tmp_path), "diff", "HEAD", "--binary"]
+    said = subprocess.run(words, check=True, capture_output=True).stdout
+    digest = hashlib.sha256(said).hexdigest()
+    assert provenance.code(tmp_path) == {"git_branch": "work", "git_diff_sha256": digest}
+    git(tmp_path, "checkout", "--quiet", "--detach")
+    assert provenance.code(tmp_path) == {"git_branch": None, "git_diff_sha256": digest}
+    assert provenance.git_commit(tmp_path) is not None
 
 
 def test_there_is_no_commit_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

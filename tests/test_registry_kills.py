@@ -11,7 +11,7 @@ import registered
 from forking import Forks, Ran
 from forking import forks as forks
 from registered import folders
-from test_crash_points import OBJECTIVE, OF_ALIASES, STUDY
+from test_crash_points import OBJECTIVE, OF_ALIASES, OF_DELETIONS, STUDY
 
 from hpo_core import faults
 from hpo_core.registry import versions
@@ -40,6 +40,7 @@ def test_every_point_of_the_registry_is_one_of_these() -> None:
     assert {point for point in faults.POINTS if point.startswith("model.")} == {
         *OF_VERSIONS,
         *OF_ALIASES,
+        *OF_DELETIONS,
     }
 
 

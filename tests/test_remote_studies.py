@@ -23,7 +23,7 @@ from hpo_core.errors import HpoError, StoreError
 from hpo_core.execution import execute
 from hpo_core.runner import Wishes
 from hpo_core.spec import StudySpec
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 SavingSpec = Callable[..., StudySpec]
 Made = Callable[..., StudySpec]
@@ -198,7 +198,7 @@ def test_what_nobody_can_reach_any_more_is_not_deleted_and_said_so(
 # ---- damage and outages ----
 
 
-def attempt(study: Study, catalog: Catalog, trial: Trial | None) -> Outcome:
+def attempt(study: DrivenStudy, catalog: Catalog, trial: Trial | None) -> Outcome:
     """Run an attempt to its end, and say so."""
     assert trial is not None
     outcome = execute(trial, catalog, lambda report: study.report(trial, report))
@@ -206,7 +206,7 @@ def attempt(study: Study, catalog: Catalog, trial: Trial | None) -> Outcome:
     return outcome
 
 
-def lost_after(study: Study, catalog: Catalog, epoch: int) -> Trial:
+def lost_after(study: DrivenStudy, catalog: Catalog, epoch: int) -> Trial:
     """The second attempt at a trial whose first one was lost after an epoch."""
     trial = study.ask()
     assert trial is not None

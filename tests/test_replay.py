@@ -86,8 +86,8 @@ def test_hours_that_were_raised_after_they_had_ended_the_study(
         return time.time() + late * (len(asked) > 3)
 
     asked: list[Any] = []
-    original = study.Study.ask
-    monkeypatch.setattr(study.Study, "ask", lambda self: (asked.append(1), original(self))[1])
+    original = study.DrivenStudy.ask
+    monkeypatch.setattr(study.DrivenStudy, "ask", lambda self: (asked.append(1), original(self))[1])
     monkeypatch.setattr(study, "time", SimpleNamespace(time=now, monotonic=time.monotonic))
     late = 7200.0
     spec = saving_spec("{name: promoting, best: 1}", "{trials: 6, hours: 1}")

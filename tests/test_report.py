@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import registered
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from results_studies import Told, store
@@ -21,7 +22,8 @@ from sqlalchemy import Engine
 from hpo_core import ClassReport, Event, Report, Run
 from hpo_core.cli import main
 from hpo_core.errors import UsageError
-from hpo_core.report import attempts, page, study_figures, thinning, wording
+from hpo_core.registry.registry import Registry
+from hpo_core.report import attempts, page, study_figures, thinning, trial_figures, wording
 from hpo_core.report.facts import gather
 from hpo_core.spec import StudySpec
 from hpo_core.storage import database, studies
@@ -187,6 +189,21 @@ def test_marks_say_which_trial_they_are(evil: tuple[page.Report, Page]) -> None:
     assert "<title>trial 7, attempt 1: 0 s, failed: &lt;script&gt;" in made.html
 
 
+def test_a_line_goes_on_past_parameters_that_a_trial_lacks(engine: Engine) -> None:
+    store(engine, "gaps", [Told("step" if n % 2 else "cosine", n % 8, [n / 20]) for n in range(12)])
+    facts = gather(engine, "gaps")
+    assert trial_figures.gaps(facts) == ""  # every trial has every parameter
+    for trial in facts.trials[::3]:
+        del trial.params["lr_scheduler"]  # type: ignore[attr-defined]
+    assert trial_figures.gaps(facts).startswith("Dotted: ")
+    drawn = trial_figures.parallel(facts, facts.ranked)
+    assert drawn is not None
+    dotted = [line for line in drawn.figure.axes[0].lines if line.get_linestyle() == ":"]
+    assert len(dotted) == 4
+    last = len(drawn.figure.axes[0].get_xticks()) - 1
+    assert all(list(line.get_xdata())[-1] == last for line in dotted)
+
+
 def test_the_numbers_of_the_page(evil: tuple[page.Report, Page]) -> None:
     made, read = evil
     assert made.facts.best is not None and made.facts.best.number == 0
@@ -200,6 +217,58 @@ def test_the_numbers_of_the_page(evil: tuple[page.Report, Page]) -> None:
     reached = study_figures.reached(made.facts)
     assert [alive for _, alive, _ in reached] == [14, 10, 10, 10]
     assert reached[0][2] == {"pruned": 4} and reached[3][2] == {"complete": 8, "fail": 2}
+
+
+def test_registered_models_are_told_with_their_test_and_gates(
+    engine: Engine, tmp_path: Path, hpo: Callable[..., str]
+) -> None:
+    store(engine, "shoot", [Told("cosine", n, [n / 10]) for n in range(4)])
+    store(engine, "other", [Told("cosine", 0, [0.5])])
+    registry = Registry(engine, "sqlite:///hpo.db")
+    found = {name: studies.called(engine, name).study_id for name in ("shoot", "other")}
+    for trial, told in enumerate((None, (0.85, False, 0.8, 0.89), (0.95, True, 0.92, 0.97))):
+        evaluation = None if told is None else registered.evaluation(*told)
+        registered.register(
+            engine,
+            tmp_path,
+            trial=trial,
+            study="shoot",
+            study_id=found["shoot"],
+            evaluation=evaluation,
+        )
+    owed = {"success_criteria": {"accuracy": 0.9}}
+    broken = {"part": "test", "n": 0, "metrics": {}, "gates": [], "reason": f"no {EVIL}"}
+    registered.register(
+        engine,
+        tmp_path,
+        trial=3,
+        study="shoot",
+        study_id=found["shoot"],
+        evaluation=broken,
+        provenance=owed,
+    )
+    registered.register(engine, tmp_path, "else", study="other", study_id=found["other"])
+    registry.promote("digits@3", "production")
+    hpo("shoot", "--output", "report.html")
+    html = Path("report.html").read_text()
+    rows = re.findall(
+        r"<tr>(.*?)</tr>", html.split('<section id="models">')[1].split("</section>")[0]
+    )
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+    versions = [row for row in cells if len(row) == 9]
+    assert [row[0] for row in versions] == ["digits@4", "digits@3", "digits@2", "digits@1"]
+    assert versions[1][1:] == [
+        *("production", "2", "360", "0.9500", "0.9200 to 0.9700", wording.DASH, "4.00"),
+        "passed all 1",
+    ]
+    assert versions[2][4:6] == ["0.8500", "0.8000 to 0.8900"]
+    assert versions[2][8] == "failed: accuracy" and versions[3][8] == "not measured"
+    assert versions[0][3] == wording.DASH
+    assert versions[0][8] == "not measured: no &lt;script&gt;alert(1)&lt;/script&gt;"
+    gates = [row for row in cells if len(row) == 4]
+    assert ["digits@2", "accuracy", "failed"] in [row[:3] for row in gates]
+    assert ["digits@4", "accuracy", "failed", "it was not measured"] in gates
+    assert "else@1" not in html and "digits@4" in Page(html).text.split("History")[0]  # of trial 3
 
 
 # ---- what happened when ----

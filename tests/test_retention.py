@@ -16,19 +16,19 @@ from stored import Offer, RunStudy, models, rows, stored
 from hpo_core import Checkpoint, Ending, Outcome, Report, Resume, Run, Trial, checkpoints, runner
 from hpo_core.catalog import Catalog
 from hpo_core.spec import StudySpec
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 SavingSpec = Callable[..., StudySpec]
 
 
-def asked(study: Study) -> Trial:
+def asked(study: DrivenStudy) -> Trial:
     """A trial that must be there."""
     trial = study.ask()
     assert trial is not None
     return trial
 
 
-def save(study: Study, trial: Trial, step: int, loss: float) -> None:
+def save(study: DrivenStudy, trial: Trial, step: int, loss: float) -> None:
     """Report a step with a checkpoint, and commit."""
     made: list[Checkpoint] = []
     with checkpoints.saving(Path(trial.directory, "checkpoints"), step, made.append) as folder:
@@ -37,14 +37,16 @@ def save(study: Study, trial: Trial, step: int, loss: float) -> None:
     study.commit()
 
 
-def end(study: Study, trial: Trial, ending: Ending, *losses: float) -> None:
+def end(study: DrivenStudy, trial: Trial, ending: Ending, *losses: float) -> None:
     """Save and report losses, then end."""
     for step, loss in enumerate(losses, start=1):
         save(study, trial, step, loss)
     study.finish(trial, Outcome(ending, "x"))
 
 
-def opened(saving_spec: SavingSpec, catalog: Catalog, keep: str = "{}") -> tuple[StudySpec, Study]:
+def opened(
+    saving_spec: SavingSpec, catalog: Catalog, keep: str = "{}"
+) -> tuple[StudySpec, DrivenStudy]:
     """A study of nine trials that `Scripted` rules."""
     spec = saving_spec("scripted", "{trials: 9}", **{"seed: 3": f"seed: 3\nkeep: {keep}"})
     return spec, open_study(spec, catalog)

@@ -17,7 +17,7 @@ from hpo_core import Component, Kind, plugins
 from hpo_core.catalog import Catalog, Entry, UnknownNameError
 from hpo_core.cli.main import app
 from hpo_core.errors import PluginError, StudyFileError
-from hpo_core.spec import StudySpec, load_study
+from hpo_core.spec import StudySpec, checked, read
 from hpo_core.testing.distributions import use_distributions, write_distribution
 
 HPO = str(Path(sys.executable).with_name("hpo"))
@@ -66,7 +66,7 @@ def load(installed: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         text += f"objective: {{name: train, model: {model}}}\n{more}\n"
         path = Path("studies", "s.yaml")
         path.write_text(text)
-        return load_study(path, overrides, installed)[0]
+        return checked(read(path, overrides), installed, path)[0]
 
     return make
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORAGE = "sqlite:///runs/hpo.db"
+from hpo_core.study_file import DEFAULT_STORAGE as DEFAULT_STORAGE
 
 Storage = Annotated[
     str, typer.Option("--storage", metavar="URL", help="The database, as in the study file.")

@@ -20,6 +20,7 @@ import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Storage
 from hpo_core.cli.guard import Application, Guard
+from hpo_core.cli.looking import Looking
 from hpo_core.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def guarded(application: Application, server: Server, write: bool) -> Guard:
     hosts = {authority(name, server.server_port) for name in names}
     if server.server_port == 80:  # browsers leave it out
         hosts |= {host.removesuffix(":80") for host in hosts}
-    return Guard(application, frozenset(hosts), write)
+    return Guard(application if write else Looking(application), frozenset(hosts), write)
 
 
 def authority(host: str, port: int) -> str:
@@ -140,18 +141,20 @@ def application(storage: str, write: bool = False) -> Application:
 
 
 def _artifacts(opened: RDBStorage) -> Artifacts | None:
-    """The files that studies have beside the database; None where there are none, or the studies are not ours."""
+    """The files that studies have beside the database; None where the studies are not ours."""
     from sqlalchemy import inspect, select
 
-    from hpo_core.storage.artifacts import FOLDER, Artifacts
+    from hpo_core.storage.artifacts import Artifacts
     from hpo_core.storage.tables import hpo_studies
 
     if not inspect(opened.engine).has_table(hpo_studies.name):
         return None
-    with opened.engine.connect() as connection:
-        named = connection.execute(select(hpo_studies.c.directory)).scalars()
-        folders = [Path(each) for each in named if Path(each, FOLDER).is_dir()]
-    return Artifacts(folders) if folders else None
+
+    def folders() -> list[Path]:
+        with opened.engine.connect() as connection:
+            return list(map(Path, connection.execute(select(hpo_studies.c.directory)).scalars()))
+
+    return Artifacts(folders)
 
 
 def open_storage(storage: str, write: bool) -> RDBStorage:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
-from hpo_core.cli.reading import Name, print_json, study_called
+from hpo_core.cli.reading import Name, print_json
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import clean
 
@@ -39,11 +39,12 @@ def importance(
     from hpo_core.results import importance as measuring
     from hpo_core.results import trials
     from hpo_core.space import Space
-    from hpo_core.storage import database
+    from hpo_core.storage import database, studies
 
-    record = study_called(storage, study)
+    engine = database.open_existing(storage)
+    record = studies.called(engine, study)
     found = measuring.evaluate(
-        trials.read(database.open_existing(storage), record),
+        trials.read(engine, record),
         Space(dict(record.identity["objective"])).parameters(),
         metric,
         evaluator,

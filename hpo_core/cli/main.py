@@ -43,6 +43,7 @@ COMMANDS = {
     "list": ("catalog_commands:list_kind", "The components of a kind."),
     "schema": ("writing:schema", "Print the JSON Schema of study files."),
     "models": ("models:app", "Model versions: the best checkpoints of studies."),
+    "data": ("data:app", "Datasets: versions of their files, statistics, images as files."),
     "reproduce": ("reproducing:reproduce", "Train a model version again and compare."),
     "dashboard": ("dashboard:dashboard", "Look at studies in a web browser."),
     "doctor": ("doctor:doctor", "What to paste into a bug report."),

@@ -1,4 +1,8 @@
-"""`hpo models`: the model registry. What changes it is in `models_changes`, what is made of it in `models_reports`."""
+"""`hpo models`: the model registry. Here versions are listed, shown and registered.
+
+What changes beside them is in `models_changes`, their files are in `models_files`, what is made of them in
+`models_reports`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpo_core.cli import models_changes, models_reports
+from hpo_core.cli import models_changes, models_files, models_reports
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.models_arguments import Reference, clock, opened, pairs, print_json
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import clean, number
-from hpo_core.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from hpo_core.registry.listing import Listed
@@ -81,8 +84,6 @@ def _row(listed: Listed) -> tuple[Any, ...]:
 @app.command()
 def show(reference: Reference, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """Everything that is known of a version. Its files are not read."""
-    from hpo_core.results.trials import flat
-
     listed = opened(storage).listed(reference)
     if json:
         its = {key: getattr(listed.version, key) for key in ("provenance", "evaluation")}
@@ -94,7 +95,7 @@ def show(reference: Reference, storage: Storage = DEFAULT_STORAGE, json: Json = 
     for name in ("study", "trial", "metric", "value", "metrics", "params", "git_commit", "path"):
         _print(name, getattr(version, name))
     _print("created", clock(version.created))
-    _print("config", dict(flat(version.config)))
+    _print("config", version.options)
     _print("versions", version.versions)
     for name in ("evaluation", "provenance"):
         _print(name, sorted(getattr(version, name) or ()))
@@ -108,42 +109,6 @@ def _print(name: str, value: Any) -> None:
     elif isinstance(value, list | tuple):
         value = ", ".join(map(str, value))
     print(f"  {name}: {clean(value) if value not in (None, '') else '-'}")
-
-
-@app.command()
-def path(reference: Reference, storage: Storage = DEFAULT_STORAGE) -> None:
-    """The folder of a version's files, which are checked first."""
-    print(opened(storage).verified(reference).folder)
-
-
-@app.command()
-def verify(
-    references: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME@REF ...]", help="Which versions.", show_default=False),
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every version of every model.")] = False,
-    storage: Storage = DEFAULT_STORAGE,
-    json: Json = False,
-) -> None:
-    """Compare every file of versions with the sha256 that it was registered with."""
-    if every == bool(references):
-        raise UsageError("name versions as NAME@REF, or all of them with --all")
-    registry = opened(storage)
-    named = [registry.get(reference) for reference in references or ()]
-    versions = named or [each.version for each in registry.find()]
-    harm = {version.label: registry.damage(version) for version in versions}
-    if json:
-        print_json([{"model": label, "damage": said} for label, said in harm.items()])
-    else:
-        for version in versions:
-            good = f"{len(version.files)} files are as they were registered"
-            print(f"{version.label}: {'DAMAGED' if harm[version.label] else good}")
-    damaged = [said for every_said in harm.values() for said in every_said]
-    for said in damaged[:-1]:
-        print(f"error: {said}", file=sys.stderr)
-    if damaged:
-        raise StoreError(damaged[-1])
 
 
 @app.command()
@@ -167,17 +132,15 @@ def register(
     from hpo_core.registration import shortcomings
 
     registry = opened(storage)
-    tags = pairs(tag or ())
     code_path = [str(Path.cwd())] if allow_code else None
-    version = registry.register(study, trial, name=name, code_path=code_path)
+    version = registry.register(study, trial, name=name, tags=pairs(tag or ()), code_path=code_path)
     for said in shortcomings(version):
         print(f"warning: {clean(said)}", file=sys.stderr)
-    if tags:
-        registry.tag(version.label, tags)
     if json:
         return print_json(registry.listed(version.label).to_json())
     print(f"{version.label}: trial {version.trial} of study {version.study}, {version.folder}")
 
 
 models_changes.add_to(app)
+models_files.add_to(app)
 models_reports.add_to(app)

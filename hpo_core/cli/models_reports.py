@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.models_arguments import Reference, clock, opened, print_json
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import clean, number, size
-from hpo_core.errors import StorageError
+from hpo_core.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from hpo_core.registry.comparison import Comparison, Pair
@@ -88,17 +89,41 @@ def card(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it there instead of stdout."),
     ] = None,
+    attach: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="First make this Markdown what it begins with."),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """The model card of a version, in Markdown."""
-    text = opened(storage).card(reference)
+    registry = opened(storage)
+    if attach is not None:
+        registry.tag(reference, {"description": _read(attach)})
+    text = registry.card(reference)
     if output is None:
         return print(text, end="")
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {output}: {error.strerror}") from error
+    _write(output, text)
     print(f"wrote {output}", file=sys.stderr)
+
+
+def _write(path: Path, text: str) -> None:
+    """A file that appears whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"cannot read {path}: {reason}") from error
 
 
 def log(
@@ -106,7 +131,7 @@ def log(
     storage: Storage = DEFAULT_STORAGE,
     json: Json = False,
 ) -> None:
-    """What happened to a model: registered, promoted, archived, tagged."""
+    """What happened to a model: registered, promoted, archived, tagged, deleted."""
     found = opened(storage).log(name)
     if json:
         from dataclasses import asdict
@@ -119,5 +144,9 @@ def log(
 
 
 def _details(what: Any) -> str:
-    said = {key: value for key, value in what.items() if key != "event" and value is not None}
-    return ", ".join(f"{key} {value}" for key, value in said.items())
+    """All but what is long, which `--json` says."""
+    said = {key: value for key, value in what.items() if key != "event"}
+    short = {
+        key: it for key, it in said.items() if it not in (None, "") and not isinstance(it, dict)
+    }
+    return ", ".join(f"{key} {value}" for key, value in short.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import clean, number, parameters, size, used
-from hpo_core.errors import NoSuccessError, UsageError, nearest
+from hpo_core.errors import NoSuccessError, UsageError
 from hpo_core.trial import Event, json_safe
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def status(
     from hpo_core.storage import database, reading, studies
 
     engine = database.open_existing(storage)
-    records = [study_called(storage, study)] if study else studies.all_studies(engine)
+    records = [studies.called(engine, study)] if study else studies.all_studies(engine)
     found = [reading.status(engine, record) for record in records]
     if json:
         return print_json([item.to_json() for item in found])
@@ -53,14 +53,14 @@ def status(
 
 def trials(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """The trials of a study."""
-    from hpo_core.storage import database, reading
+    from hpo_core.facade.result import StudyResult
 
-    record = study_called(storage, study)
-    rows = reading.trials(database.open_existing(storage), record)
+    result = StudyResult.read(study, storage)
+    rows = result.trials()
     if json:
         return print_json([row.to_json() for row in rows])
     print_table(
-        ("trial", "state", record.metric, "epochs", "attempt", "parameters", "reason"),
+        ("trial", "state", result.metric, "epochs", "attempt", "parameters", "reason"),
         [
             (
                 row.number,
@@ -83,9 +83,10 @@ def show(
     json: Json = False,
 ) -> None:
     """Everything about one trial: parameters, every epoch, where its files are."""
-    from hpo_core.storage import database, reading
+    from hpo_core.storage import database, reading, studies
 
-    engine, record = database.open_existing(storage), study_called(storage, study)
+    engine = database.open_existing(storage)
+    record = studies.called(engine, study)
     row = reading.trial(engine, record, trial)
     if row is None:
         raise UsageError(f"study '{study}' has no trial {trial}: see hpo trials {study}")
@@ -155,51 +156,25 @@ _TURNS = {"trial_lost": "LOST", "trial_interrupted": "INTERRUPTED"}
 
 def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """The best trial of a study, and the model version that it became."""
-    from hpo_core.registry import versions
-    from hpo_core.storage import database, reading
+    from hpo_core.facade.result import StudyResult
 
-    engine, record = database.open_existing(storage), study_called(storage, study)
-    row = reading.best_trial(engine, record)
-    if row is None:
+    result = StudyResult.read(study, storage)
+    found = result.best
+    if found is None:
         raise NoSuccessError(f"study '{study}' has no successful trial yet")
-    version = versions.version_of(engine, record.study_id, row.number)
-    about = {
-        "study": study,
-        "number": row.number,
-        "value": row.value,
-        "params": row.params,
-        "model_version": version.label if version else None,
-    }
     if json:
+        about = {"study": study, **asdict(found), "model_version": result.model_version}
         return print_json(about)
-    print(f"{record.metric} {number(row.value)} by trial {row.number} of study {study}")
-    for name, value in row.params.items():
+    print(f"{result.metric} {number(found.value)} by trial {found.number} of study {study}")
+    for name, value in found.params.items():
         print(f"  {clean(name)} = {clean(value)}")
-    if version is not None:
-        print(f"model {version.label}: {version.path}")
-
-
-def study_called(storage: str, name: str) -> Any:
-    """The study called `name`. Raises UsageError with the nearest name."""
-    from hpo_core.storage import database, studies
-
-    engine = database.open_existing(storage)
-    record = studies.find(engine, name)
-    if record is None:
-        known = [record.name for record in studies.all_studies(engine)]
-        hint = nearest(name, known)
-        guess = f" - did you mean '{hint}'?" if hint else f" (there is: {_listed(known)})"
-        raise UsageError(f"there is no study '{name}' in {database.display(storage)}{guess}")
-    return record
+    if result.model is not None:
+        print(f"model {result.model_version}: {result.model.version.path}")
 
 
 def _done(record: StudyRecord) -> str:
     """`3/20`, or `3` where the number of trials is not limited."""
     return str(record.finished) if record.target is None else f"{record.finished}/{record.target}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def print_json(value: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
-from hpo_core.cli.reading import Name, print_json, study_called
+from hpo_core.cli.reading import Name, print_json
 from hpo_core.cli.wording import clean, number
 from hpo_core.errors import StudyFileError, UsageError
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 def recommend(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """What to change in a study file, with the evidence."""
     from hpo_core import plugins, recommending
-    from hpo_core.storage import database
+    from hpo_core.storage import database, studies
 
-    record = study_called(storage, study)
-    looked_at = studied(database.open_existing(storage), record)
+    engine = database.open_existing(storage)
+    looked_at = studied(engine, studies.called(engine, study))
     catalog, _ = plugins.load()
     found = [possible(each, looked_at, catalog) for each in recommending.findings(looked_at)]
     if json:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
-from hpo_core.cli.reading import Name, print_json, study_called
+from hpo_core.cli.reading import Name, print_json
 from hpo_core.cli.tables import print_table
 from hpo_core.cli.wording import count
 
@@ -20,11 +20,12 @@ def replay(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) 
     from hpo_core import plugins
     from hpo_core.cli import startup
     from hpo_core.replay import replay as derive
-    from hpo_core.storage import database
+    from hpo_core.storage import database, studies
 
     startup.allow_pydantic_plugins()
     catalog, _ = plugins.load()
-    engine, record = database.open_existing(storage), study_called(storage, study)
+    engine = database.open_existing(storage)
+    record = studies.called(engine, study)
     found = derive(engine, record, catalog)
     if json:
         print_json({"study": study} | asdict(found))

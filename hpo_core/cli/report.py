@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Storage
-from hpo_core.cli.reading import Name, study_called
+from hpo_core.cli.reading import Name
 
 
 def report(
@@ -29,11 +29,12 @@ def report(
 ) -> None:
     """Write a study's report: one HTML file that needs no network, no script and nothing beside it."""
     from hpo_core.report import page
-    from hpo_core.storage import database
+    from hpo_core.storage import database, studies
 
-    record = study_called(storage, study)  # says the nearest name
+    engine = database.open_existing(storage)
+    record = studies.called(engine, study)
     place = Path(record.directory, "report.html") if output is None else output
-    made = page.make(database.open_existing(storage), study, pngs=png is not None)
+    made = page.make(engine, study, pngs=png is not None)
     page.write(made, place, png)
     print(place)
     if png is not None:

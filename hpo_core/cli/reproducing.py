@@ -14,7 +14,7 @@ from hpo_core.cli.wording import clean, number
 from hpo_core.trial import Report, json_safe
 
 if TYPE_CHECKING:
-    from hpo_core.reproduction import Number, Reproduction
+    from hpo_core.reproduction.result import Number, Reproduction
 
 
 def reproduce(
@@ -33,7 +33,7 @@ def reproduce(
     """Train a model version again from its record and compare; exit code 1 if it comes out otherwise."""
     from hpo_core.cli import startup
     from hpo_core.registry.registry import Registry
-    from hpo_core.reproduction import reproduce as train_again
+    from hpo_core.reproduction.training import reproduce as train_again
 
     startup.allow_pydantic_plugins()
     version = Registry.open(storage).get(model)

@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hpo_core import plugins
-from hpo_core.catalog import Catalog
 from hpo_core.cli.arguments import Json
 from hpo_core.errors import StudyFileError
-from hpo_core.spec import StudySpec, load_study
-
-if TYPE_CHECKING:
-    from hpo_core.runner import Wishes
+from hpo_core.facade.study import Study
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
 Overrides = Annotated[
@@ -32,7 +26,7 @@ Overrides = Annotated[
 def validate(file: File, overrides: Overrides = None) -> None:
     """Check a study file, every problem at once. Imports no torch and needs no network."""
     try:
-        spec, _ = load_study(file, overrides or [], plugins.load()[0])
+        spec, _ = Study.load(file, *overrides or []).check()
     except StudyFileError as error:
         print(error, file=sys.stderr)
         number = len(error.problems)
@@ -80,33 +74,26 @@ def run(
     given = list(overrides or [])
     if workers is not None:
         given.append(f"executor.workers={workers}")
-    spec, catalog = load_study(file, given, plugins.load()[0])
+    study = Study.load(file, *given)
     if storage is not None:
-        spec = replace(spec, storage=storage)
+        study = study.storage(storage)
     if dry_run:
         from hpo_core.cli.preview import preview
 
-        return preview(spec, catalog, json=json)
-    from hpo_core.runner import Wishes
-
-    wishes = Wishes(more, fresh, allow_code, accept_changes)
-    raise typer.Exit(_run(spec, catalog, wishes, json=json))
-
-
-def _run(spec: StudySpec, catalog: Catalog, wishes: Wishes, *, json: bool) -> int:
-    from hpo_core import runner
+        return preview(*study.check(), json=json)
     from hpo_core.cli import startup, view
 
     startup.allow_pydantic_plugins()
     with view.choose(json=json, command=again(sys.argv)) as shown:
-        return runner.run(
-            spec,
-            catalog,
-            [shown.on_event],
-            wishes,
+        result = study.monitor(shown.on_event).run(
+            more=more,
+            fresh=fresh,
+            allow_code=allow_code,
+            accept_changes=accept_changes,
             on_interrupt=_say_stopping,
             on_outage=lambda sentence: _say(f"\n{sentence}\n"),
         )
+    raise typer.Exit(result.exit_code)
 
 
 def _say_stopping(signal_name: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Storage
-from hpo_core.cli.reading import Name, study_called
+from hpo_core.cli.reading import Name
 from hpo_core.errors import StudyHeldError, UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def stop(
     ] = 600.0,
 ) -> None:
     """Have a running study finish its running epochs and stop. The command that started it continues it."""
-    from hpo_core.storage import database, leases
+    from hpo_core.storage import database, leases, studies
 
-    record = study_called(storage, study)
     engine = database.open_existing(storage)
+    record = studies.called(engine, study)
     driver = leases.holder(engine, record.study_id)
     if driver is None:
         print(f"study '{study}' is not running", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
-from hpo_core.cli.reading import Name, print_json, study_called
+from hpo_core.cli.reading import Name, print_json
 from hpo_core.cli.tables import terminal_width, wrapped
 from hpo_core.cli.wording import clean, count, number, span, used
 from hpo_core.errors import UsageError
@@ -33,9 +33,10 @@ def why(
     json: Json = False,
 ) -> None:
     """Why a trial became what it is: where it came from, each decision with its reason, what was kept."""
-    from hpo_core.storage import database, reading
+    from hpo_core.storage import database, reading, studies
 
-    engine, record = database.open_existing(storage), study_called(storage, study)
+    engine = database.open_existing(storage)
+    record = studies.called(engine, study)
     own = reading.events(engine, record, trial)
     if not any(event.kind == "trial_started" for event in own):
         raise UsageError(f"study '{study}' has started no trial {trial}: see hpo trials {study}")

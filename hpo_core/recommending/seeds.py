@@ -47,7 +47,8 @@ def within_noise(study: Studied) -> Iterator[Finding]:
     if difference > 2 * error or noise == 0:
         return
     alike = sum(sign * (fmean(first) - fmean(several[key])) <= 2 * error for key in order)
-    needed = MOST if difference <= 0 else math.ceil(2 * ((1.96 + 0.84) * noise / difference) ** 2)
+    equal = difference <= 1e-9 * noise
+    needed = MOST + 1 if equal else math.ceil(2 * ((1.96 + 0.84) * noise / difference) ** 2)
     yield Finding(
         "seeds-within-noise",
         f"the best two configurations differ by less than chance may make them differ: {alike} of "

@@ -6,19 +6,16 @@ It is read from the database and the study's folder, without a driver: nothing o
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from hpo_core import addresses, checkpoints
-from hpo_core.errors import UsageError, nearest
-from hpo_core.history import History
+from hpo_core import checkpoints
+from hpo_core.errors import UsageError
 from hpo_core.plugins import load
 from hpo_core.registry import versions
-from hpo_core.registry.candidates import completed, model
+from hpo_core.registry.candidates import completed, model, saved_report
 from hpo_core.registry.versions import Candidate, ModelVersion
-from hpo_core.retention import located
 from hpo_core.space import Space
 from hpo_core.storage import reading, studies, tables
 from hpo_core.storage.database import connect
@@ -39,9 +36,9 @@ def register(
     It is measured first, as at the end of a study; `code_path` is where user code may be imported from for that.
     Raises UsageError for what is not there, and StorageError when the checkpoint is damaged or cannot be copied.
     """
-    record = _study(engine, study)
+    record = studies.called(engine, study)
     row = _trial(engine, record, number)
-    saved = _saved(engine, record, row.number)
+    saved = saved_report(engine, record, row.number)
     if saved is None:
         raise UsageError(
             f"trial {row.number} of study '{study}' has kept no checkpoint: see `keep` in the study file"
@@ -55,16 +52,6 @@ def register(
         candidate = _candidate(engine, record, row, saved, file)
         candidate = completed(candidate, name, load()[0], engine, record, saved.step, code_path)
         return versions.register(engine, name, candidate, directory.parent / "models")
-
-
-def _study(engine: Engine, name: str) -> StudyRecord:
-    record = studies.find(engine, name)
-    if record is None:
-        hint = nearest(name, [record.name for record in studies.all_studies(engine)])
-        raise UsageError(
-            f"there is no study '{name}'{f' - did you mean {hint!r}?' if hint else ': see hpo status'}"
-        )
-    return record
 
 
 def _trial(engine: Engine, record: StudyRecord, number: int | None) -> TrialRow:
@@ -83,22 +70,6 @@ def _trial(engine: Engine, record: StudyRecord, number: int | None) -> TrialRow:
             f"trial {number} of study '{record.name}' is {row.state}: only one that has ended well is registered"
         )
     return row
-
-
-def _saved(engine: Engine, record: StudyRecord, number: int) -> Report | None:
-    """The best report of a trial whose checkpoint is there."""
-    sign = 1 if record.goal == "maximize" else -1
-    history = History(lambda report: sign * report.metrics[record.metric])
-    for event in reading.events(engine, record, number):
-        history.apply(event)
-    saved = history.trials[number].saved if number in history.trials else None
-    if saved is None or saved.checkpoint is None:
-        return None
-    path = located(saved.checkpoint.path, str(Path(record.directory, "trials")))
-    place = addresses.resolved(path)
-    if not addresses.is_remote(place) and not Path(place).exists():
-        return None  # the study has deleted it: others were better
-    return replace(saved, checkpoint=replace(saved.checkpoint, path=path))
 
 
 def _candidate(

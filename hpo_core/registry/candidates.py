@@ -13,17 +13,20 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hpo_core import checkpoints
+from hpo_core import addresses, checkpoints
 from hpo_core.catalog import Catalog
 from hpo_core.errors import PluginError, StoreError
 from hpo_core.evaluation import Evaluation, Question, evaluates
+from hpo_core.history import History
 from hpo_core.registry import versions
 from hpo_core.registry.judging import stored
 from hpo_core.registry.measuring import measure
 from hpo_core.registry.origin import origin_of
 from hpo_core.registry.versions import Candidate
+from hpo_core.retention import located
+from hpo_core.storage import reading
 from hpo_core.storage.studies import StudyRecord
-from hpo_core.trial import Report
+from hpo_core.trial import Checkpoint, Report
 
 TIMEOUT = 900.0
 """Seconds that measuring may take, of a study that was run before it could say so."""
@@ -108,3 +111,25 @@ def model(number: int, saved: Report, scratch: Path) -> Iterator[Path | None]:
             raise versions.not_registered(number, error, reason, scratch) from error
         file = folder / checkpoints.MODEL
         yield file if file.is_file() else None
+
+
+def checkpoint(engine: Engine, record: StudyRecord, number: int) -> Checkpoint | None:
+    """The best checkpoint of a trial that is there."""
+    saved = saved_report(engine, record, number)
+    return None if saved is None else saved.checkpoint
+
+
+def saved_report(engine: Engine, record: StudyRecord, number: int) -> Report | None:
+    """The best report of a trial whose checkpoint is there."""
+    sign = 1 if record.goal == "maximize" else -1
+    history = History(lambda report: sign * report.metrics[record.metric])
+    for event in reading.events(engine, record, number):
+        history.apply(event)
+    saved = history.trials[number].saved if number in history.trials else None
+    if saved is None or saved.checkpoint is None:
+        return None
+    path = located(saved.checkpoint.path, str(Path(record.directory, "trials")))
+    place = addresses.resolved(path)
+    if not addresses.is_remote(place) and not Path(place).exists():
+        return None  # the study has deleted it: others were better
+    return replace(saved, checkpoint=replace(saved.checkpoint, path=path))

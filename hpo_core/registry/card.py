@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hpo_core.registry import gates, measured
 from hpo_core.registry.listing import Listed
+from hpo_core.registry.markdown import table
 from hpo_core.registry.model_version import ModelVersion
 from hpo_core.results.trials import flat
 
@@ -25,9 +27,9 @@ def card(listed: Listed) -> str:
         _section("Measured", _metrics(version)),
         _section("Classes", _classes(version)),
         _section("Criteria", _criteria(version)),
-        _section("Training", _table(("option", "value"), _options(version))),
-        _section("Origin", _table(("", ""), _origin(version))),
-        _section("Files", _table(("file", "bytes", "sha256"), _files(version))),
+        _section("Training", table(("option", "value"), _options(version))),
+        _section("Origin", table(("", ""), _origin(version))),
+        _section("Files", table(("file", "bytes", "sha256"), _files(version))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -54,7 +56,7 @@ def _metrics(version: ModelVersion) -> str:
         (each.part, each.name, f"{each.value:.6g}", _interval(each.low, each.high))
         for each in measured.numbers(version)
     ]
-    return f"{_measuring(version)}\n\n{_table(('part', 'metric', 'value', 'interval'), rows)}"
+    return f"{_measuring(version)}\n\n{table(('part', 'metric', 'value', 'interval'), rows)}"
 
 
 def _measuring(version: ModelVersion) -> str:
@@ -82,7 +84,7 @@ def _classes(version: ModelVersion) -> str:
         for name, about in found[:CLASSES]
     ]
     more = f"\n\nand {len(found) - CLASSES} better ones" if len(found) > CLASSES else ""
-    return _table(("class", "precision", "recall", "f1"), rows) + more
+    return table(("class", "precision", "recall", "f1"), rows) + more
 
 
 def _criteria(version: ModelVersion) -> str:
@@ -92,29 +94,45 @@ def _criteria(version: ModelVersion) -> str:
 
 
 def _options(version: ModelVersion) -> Iterator[tuple[str, str]]:
-    for name, value in flat(version.config):
+    for name, value in version.options.items():
         searched = " (searched)" if name in version.params else ""
         yield f"{name}{searched}", f"`{value}`"
 
 
 def _origin(version: ModelVersion) -> Iterator[tuple[str, str]]:
+    origin = version.provenance
     yield "study", version.study
     yield "trial", str(version.trial)
+    yield from _data(origin)
     yield "code", version.git_commit or "not recorded"
+    yield from _training(origin)
     yield "registered", time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(version.created))
     yield "libraries", ", ".join(f"{name} {number}" for name, number in version.versions.items())
+
+
+def _data(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What it has learned from, where that is known."""
+    data = origin.get("dataset")
+    if isinstance(data, Mapping):
+        yield "data", ", ".join(f"{key} {value}" for key, value in flat(data))
+
+
+def _training(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What training it took; an older hpo has recorded less."""
+    if "seeds" in origin:
+        yield "seed", str(origin["seeds"]["trial"])
+    if origin.get("parent") is not None:
+        yield "cloned", f"from trial {origin['parent']} after epoch {origin['parent_step']}"
+    if "seconds" in origin:
+        yield "training", f"{origin['steps']} epochs in {origin['seconds']:.0f} s"
+    if origin.get("peak_memory"):
+        yield "memory", f"{origin['peak_memory'] / 2**20:.0f} MiB at most"
+    hardware = origin.get("environment", {}).get("hardware")
+    if hardware:
+        gpus = ", ".join(gpu["name"] for gpu in hardware["gpus"])
+        yield "machine", f"{hardware['cpu']}, {hardware['cores']} cores{gpus and f', {gpus}'}"
 
 
 def _files(version: ModelVersion) -> Iterator[tuple[str, str, str]]:
     for name, about in version.files.items():
         yield name, str(about["size"] or ""), f"`{about['sha256']}`"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [tuple(head), ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Text that stays in its cell, whatever it holds."""
-    return " ".join(str(text).split()).replace("|", "\\|")

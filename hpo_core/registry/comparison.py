@@ -9,7 +9,6 @@ from typing import Any
 from hpo_core.registry import measured
 from hpo_core.registry.measured import Measured
 from hpo_core.registry.model_version import ModelVersion
-from hpo_core.results.trials import flat
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
         first,
         second,
         tuple(_pairs(first, second)),
-        _differing(dict(flat(first.config)), dict(flat(second.config))),
+        _differing(first.options, second.options),
         _recalls(measured.classes(first), measured.classes(second)),
         (measured.size(first), measured.size(second)),
     )

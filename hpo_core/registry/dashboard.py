@@ -7,13 +7,15 @@ writes these keys, so it does not matter whether one runs.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from hpo_core.registry import references, tagging
+from hpo_core.registry import markdown, references, tagging
 from hpo_core.registry.references import ARCHIVED
 from hpo_core.storage.notes import put_attributes, put_section
 from hpo_core.storage.tables import hpo_model_versions as versions
@@ -26,10 +28,14 @@ SHOWN = 50
 """The most versions of a study that its note lists, the newest first; the others are counted."""
 
 
-def show(connection: Connection, name: str) -> None:
-    """Write the notes and attributes of every study that a version of the model came from and that is still there."""
+def show(connection: Connection, name: str, left: Iterable[int] = ()) -> None:
+    """Write the notes and attributes of every study that a version of the model came from and that is still there.
+
+    `left` are studies that a version came from which is deleted now.
+    """
     its = select(versions.c.study_id).where(versions.c.name == name).distinct()
-    ids = select(studies.c.study_id).where(studies.c.study_id.in_(its)).order_by(studies.c.study_id)
+    concerned = studies.c.study_id.in_(its) | studies.c.study_id.in_(list(left))
+    ids = select(studies.c.study_id).where(concerned).order_by(studies.c.study_id)
     # one after another by their ids, and not so that a driver that adds trials would wait
     for study_id in connection.execute(ids.with_for_update(key_share=True)).scalars().all():
         mine = _of(connection, study_id)
@@ -48,6 +54,7 @@ class _Version:
     metric: str
     value: float
     sha256: str
+    evaluation: str | None
     aliases: tuple[str, ...]
 
 
@@ -85,13 +92,15 @@ def _put_attributes(connection: Connection, study_id: int, values: dict[str, str
 
 
 def _table(mine: Sequence[_Version]) -> str:
-    """The versions of a study in Markdown."""
-    head = ("model", "aliases", "trial", "metric", "sha256")
-    lines = ["## Model registry", "", _line(head), _line(["---"] * len(head))]
-    lines += [_line(_cells(version)) for version in mine[:SHOWN]]
+    """The versions of a study in Markdown; nothing where there are none any more."""
+    if not mine:
+        return ""
+    head = ("model", "aliases", "trial", "metric", "test", "gates", "sha256")
+    rows = [tuple(_cells(version)) for version in mine[:SHOWN]]
+    text = f"## Model registry\n\n{markdown.table(head, rows)}"
     if len(mine) > SHOWN:
-        lines += ["", f"and {len(mine) - SHOWN} older ones: `hpo models list`"]
-    return "\n".join(lines)
+        text += f"\n\nand {len(mine) - SHOWN} older ones: `hpo models list`"
+    return text
 
 
 def _cells(version: _Version) -> Iterator[str]:
@@ -100,9 +109,23 @@ def _cells(version: _Version) -> Iterator[str]:
     link = f"/dashboard/studies/{version.study_id}/trials?numbers={version.trial}"
     yield f"[{version.trial}]({link})"
     yield f"{version.metric} {version.value:.6g}"
+    evaluation = json.loads(version.evaluation or "{}")
+    yield _measured(evaluation)
+    yield _gates(evaluation)
     yield f"`{version.sha256[:12]}`"
 
 
-def _line(cells: Iterable[str]) -> str:
-    """A row of a table, whose cells stay theirs whatever they hold."""
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |"
+def _measured(evaluation: Mapping[str, Any]) -> str:
+    """How it does on the test part: the accuracy with its interval, on so many images."""
+    accuracy = (evaluation.get("metrics") or {}).get("accuracy")
+    if accuracy is None:
+        return "not measured"
+    interval = (evaluation.get("intervals") or {}).get("accuracy")
+    between = "" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}, "
+    return f"accuracy {accuracy:.4f} ({between}n {evaluation['n']})"
+
+
+def _gates(evaluation: Mapping[str, Any]) -> str:
+    gates = evaluation.get("gates") or ()
+    failed = [gate["name"] for gate in gates if not gate["passed"]]
+    return f"failed: {', '.join(failed)}" if failed else "passed" if gates else ""

@@ -3,7 +3,7 @@
 A version's folder is filled under another name, synced, and renamed when nothing is left to write. A process that is
 killed leaves either the folder under that other name, which the next registration of the model removes once the process
 is gone, or the whole folder without a row in the database: it is then taken for what it is, if the same trial is
-registered again, and otherwise passed over. It is never deleted, for it may be a version in another database.
+registered again, and otherwise passed over. Nothing deletes it unasked, for it may be a version in another database.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from hpo_core.errors import StoreError
+from hpo_core.faults import point
 from hpo_core.storage.holder import Holder
 
 PROVENANCE = "provenance.json"
 EVALUATION = "evaluation.json"
+
+PART = ".part-"
+"""What the names of folders begin with that are not whole."""
 
 FORGOTTEN = 86400.0
 """Seconds after which what another machine has begun to write is taken for given up."""
@@ -61,6 +65,11 @@ def damage(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Iterator[str
             yield f"{path}: {error.strerror}"
 
 
+def any_of(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a folder holds one of the files, at least, as it was registered: it is the version's, damaged or not."""
+    return len(list(damage(folder, files))) < len(files)
+
+
 def check(label: str, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Compare every byte of a version with what was registered. Raises StoreError that names the first such file."""
     for said in damage(folder, files):
@@ -72,8 +81,8 @@ def check(label: str, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> N
 @contextlib.contextmanager
 def filling(models: Path) -> Iterator[Path]:
     """An empty folder beside a model's versions, gone when the context is left unless it was renamed."""
-    _sweep(models)
-    part = models / f".part-{_holder()}-{uuid.uuid4().hex[:8]}"
+    sweep(models)
+    part = _part(models)
     part.mkdir(parents=True)
     try:
         yield part
@@ -113,6 +122,15 @@ def place(part: Path, folder: Path) -> bool:
     return True
 
 
+def remove(folder: Path) -> None:
+    """Take a version's folder away: under its name it is there whole, or not at all."""
+    part = _part(folder.parent)
+    folder.rename(part)
+    sync_names(folder.parent)
+    point("model.remove")
+    shutil.rmtree(part)
+
+
 def sync_names(folder: Path) -> None:
     """Have the system write the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -122,16 +140,17 @@ def sync_names(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _holder() -> str:
+def _part(models: Path) -> Path:
+    """A name that says which process is at work under it."""
     here = Holder.here()
-    return f"{here.machine or 'x'}-{here.pid}-{here.started}"
+    return models / f"{PART}{here.machine or 'x'}-{here.pid}-{here.started}-{uuid.uuid4().hex[:8]}"
 
 
-def _sweep(models: Path) -> None:
-    """Remove what processes that were killed have begun to write."""
-    for part in models.glob(".part-*"):
+def sweep(models: Path) -> None:
+    """Remove what processes that were killed have begun to write, or to remove."""
+    for part in models.glob(f"{PART}*"):
         with contextlib.suppress(OSError, ValueError):
-            machine, pid, started = part.name.removeprefix(".part-").split("-")[:3]
+            machine, pid, started = part.name.removeprefix(PART).split("-")[:3]
             holder = Holder(machine, "", int(pid), int(started))
             old = time.time() - part.stat().st_mtime > FORGOTTEN
             if holder.gone or (old and not holder.here_too):

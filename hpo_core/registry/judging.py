@@ -8,8 +8,8 @@ judgement is by what was measured, and says so where the interval does not exclu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpo_core.evaluation import Evaluation
@@ -18,9 +18,34 @@ from hpo_core.trial import ClassReport
 Z = 1.959963984540054
 """The quantile of the normal distribution with 2.5 % beyond it."""
 
-Gate = dict[str, Any]
-"""One criterion as it is stored: name, value, bound, low, high, n, passed, sure, reason, and a class where it is one's.
-What could not be measured has the value None, and has not passed. `sure`: the interval excludes the contrary."""
+ROUNDED = 1e-6
+"""What a share may lack or have too much because it was told in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How one criterion was judged.
+
+    `value` is what was measured, on `n` images; None: it was not, and has not passed. `low` and `high` are the interval
+    of a share, `whose` the class that it is one's, and `sure` tells whether the interval excludes the contrary.
+    """
+
+    name: str
+    bound: float
+    passed: bool
+    reason: str
+    value: float | None = None
+    n: int = 0
+    low: float | None = None
+    high: float | None = None
+    sure: bool = False
+    whose: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored: a class stands under `class`, where there is one."""
+        found = asdict(self)
+        whose = found.pop("whose")
+        return found if whose is None else found | {"class": whose}
 
 
 def wilson(hits: float, n: int) -> tuple[float, float]:
@@ -30,7 +55,8 @@ def wilson(hits: float, n: int) -> tuple[float, float]:
     share, square = hits / n, Z * Z
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # which rounding may put beside the share that it is about
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def stored(evaluation: Evaluation, criteria: Mapping[str, float]) -> dict[str, Any]:
@@ -39,12 +65,12 @@ def stored(evaluation: Evaluation, criteria: Mapping[str, float]) -> dict[str, A
     share = _largest_share(evaluation)
     if share is not None:
         metrics["largest_share"] = share.value
-    if "accuracy" in metrics:
+    if "accuracy" in metrics and evaluation.n:
         intervals["accuracy"] = wilson(metrics["accuracy"] * evaluation.n, evaluation.n)
     return evaluation.to_json() | {
         "metrics": metrics,
         "intervals": {name: list(bounds) for name, bounds in intervals.items()},
-        "gates": [_judged(name, bound, evaluation) for name, bound in criteria.items()],
+        "gates": [_judged(name, bound, evaluation).to_json() for name, bound in criteria.items()],
     }
 
 
@@ -56,16 +82,22 @@ class _Share:
     n: int
     whose: str | None = None
 
+    @classmethod
+    def of(cls, value: float, n: int, whose: str | None = None) -> _Share:
+        """The share that `value` is meant to be: in 32 bits, 9 of 10 is less than 0.9, and would not pass for it."""
+        exact = round(value * n) / n
+        return cls(exact if abs(exact - value) < ROUNDED else value, n, whose)
+
 
 def _judged(name: str, bound: float, evaluation: Evaluation) -> Gate:
-    found = _FOUND[name](evaluation)
+    found = _FOUND[name](evaluation) if evaluation.n else None
     if found is None:
         why = evaluation.reason or f"the objective does not tell its {name}"
-        return _gate(name, None, bound, None, None, 0, False, False, f"it was not measured: {why}")
+        return Gate(name, bound, False, f"it was not measured: {why}")
     if isinstance(found, float):
         passed = found <= bound
         said = f"{found:.4g}, {'no' if passed else 'which is'} more than {bound:g}"
-        return _gate(name, found, bound, None, None, evaluation.n, passed, True, said)
+        return Gate(name, bound, passed, said, found, evaluation.n, sure=True)
     return _judged_share(name, bound, found)
 
 
@@ -80,8 +112,7 @@ def _judged_share(name: str, bound: float, share: _Share) -> Gate:
         said = f"class '{share.whose}' has {said}"
     if not sure:
         said += f", which does not exclude {'failure' if passed else 'success'}"
-    gate = _gate(name, share.value, bound, low, high, share.n, passed, sure, said)
-    return gate if share.whose is None else gate | {"class": share.whose}
+    return Gate(name, bound, passed, said, share.value, share.n, low, high, sure, share.whose)
 
 
 def _compared(passed: bool, below: bool) -> str:
@@ -90,36 +121,12 @@ def _compared(passed: bool, below: bool) -> str:
     return "at least" if passed else "which is less than"
 
 
-def _gate(
-    name: str,
-    value: float | None,
-    bound: float,
-    low: float | None,
-    high: float | None,
-    n: int,
-    passed: bool,
-    sure: bool,
-    reason: str,
-) -> Gate:
-    return {
-        "name": name,
-        "value": value,
-        "bound": bound,
-        "low": low,
-        "high": high,
-        "n": n,
-        "passed": passed,
-        "sure": sure,
-        "reason": reason,
-    }
-
-
 # ---- where each criterion's number comes from ----
 
 
 def _accuracy(evaluation: Evaluation) -> _Share | None:
     value = evaluation.metrics.get("accuracy")
-    return None if value is None else _Share(value, evaluation.n)
+    return None if value is None else _Share.of(value, evaluation.n)
 
 
 def _worst_recall(evaluation: Evaluation) -> _Share | None:
@@ -128,7 +135,7 @@ def _worst_recall(evaluation: Evaluation) -> _Share | None:
         return None
     images = _images(evaluation.classes)
     known = [
-        _Share(recall, images[index], evaluation.classes.classes[index])
+        _Share.of(recall, images[index], evaluation.classes.classes[index])
         for index, recall in enumerate(evaluation.classes.recall)
         if images[index]
     ]
@@ -173,10 +180,3 @@ _FOUND: Mapping[str, Any] = {
     "calibration_error": _number("ece"),
     "latency_seconds": _number("latency_seconds"),
 }
-
-
-def failed(document: Mapping[str, Any] | None) -> Iterator[str]:
-    """Each criterion that was not met, with why."""
-    for gate in (document or {}).get("gates", ()):
-        if not gate["passed"]:
-            yield f"{gate['name']}: {gate['reason']}"

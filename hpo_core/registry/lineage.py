@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 
 from hpo_core.registry.model_version import ModelVersion, read
-from hpo_core.storage.database import connect
+from hpo_core.storage.database import connect, display_all
 from hpo_core.storage.tables import trial_user_attributes, trials
 
 
@@ -85,10 +85,15 @@ def _sources(version: ModelVersion) -> Iterator[tuple[str, object, str]]:
     kept = version.provenance.get("dataset")
     data = kept if isinstance(kept, Mapping) else version.config.get("dataset")
     if isinstance(data, Mapping):
+        data = display_all(data)
         label = ", ".join(
-            f"{key} {value}" for key, value in data.items() if not isinstance(value, dict | list)
+            f"{key} {value}"
+            for key, value in data.items()
+            if not isinstance(value, dict | list) and key != "dataset_version"
         )
-        yield "data", json.dumps(data, sort_keys=True, default=str), f"data {label}"
+        version_of = f"{data['dataset_version']}: " if data.get("dataset_version") else ""
+        key = json.dumps(data, sort_keys=True, default=str)
+        yield "data", key, f"data {version_of}{label}"
     if version.git_commit is not None:
         yield "code", version.git_commit, f"code {version.git_commit}"
 

@@ -14,7 +14,7 @@ from hpo_core.registry.model_version import ModelVersion, read
 from hpo_core.registry.references import ARCHIVED, LATEST
 from hpo_core.registry.stages import stage_of
 from hpo_core.results import conditions
-from hpo_core.results.trials import ResultTrial, flat
+from hpo_core.results.trials import ResultTrial
 from hpo_core.storage.database import connect
 
 
@@ -115,7 +115,7 @@ def _trial(version: ModelVersion) -> ResultTrial:
         seconds=None,
         reason="",
         params=version.params,
-        options=dict(flat(version.config)),
+        options=version.options,
         metrics=metrics,
         curves={name: {1: value} for name, value in metrics.items()},
     )

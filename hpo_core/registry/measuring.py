@@ -1,7 +1,7 @@
 """A model is measured on the test part: in a process of its own, whatever that may print, raise or hang on.
 
 The process (`hpo_core.evaluating`) is given one question and answers in one line of JSON. What the objective prints is
-kept in a log. It is out of a terminal's reach, ends with the driver however that ends, and is killed with all that it
+kept in a log. It is out of a terminal's reach, ends with the driver however that ends, and is ended with all that it
 has started when it has answered, when it takes too long, or when somebody wants to stop.
 """
 
@@ -23,6 +23,9 @@ from hpo_core.evaluation import Evaluation, Question, StoppedError
 
 LOOK_SECONDS = 0.1
 """How long a wish to stop may go unnoticed."""
+
+ENDING_SECONDS = 5.0
+"""How long the process may take to end what it has started."""
 
 
 def measure(
@@ -52,7 +55,7 @@ def measure(
 
 @contextlib.contextmanager
 def _process(output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that waits for a question: out of a terminal's reach, and gone with all of its group afterwards."""
+    """A process that waits for a question: out of a terminal's reach, and gone with all that it started afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "hpo_core.evaluating"],
         stdin=subprocess.PIPE,
@@ -63,12 +66,19 @@ def _process(output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()  # type: ignore[union-attr]  # both were asked for
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process whose input has ended: it ends what it has started, or is killed with its group."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(ENDING_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _line(pipe: IO[bytes], deadline: float, stopped: Callable[[], bool]) -> bytes | None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, inspect, select
 
-from hpo_core.storage.database import connect
+from hpo_core.results.trials import flat
+from hpo_core.storage.database import connect, display_all
 from hpo_core.storage.tables import hpo_model_versions as table
 
 _JSON = ("metrics", "params", "config", "versions", "files", "provenance", "evaluation")
@@ -53,6 +54,11 @@ class ModelVersion:
     def folder(self) -> Path:
         """Where its files lie."""
         return Path(self.path).parent
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The objective's options by dotted name, for people: without the passwords of addresses."""
+        return dict(flat(display_all(self.config)))
 
     def to_row(self) -> dict[str, Any]:
         """Its row in the database."""

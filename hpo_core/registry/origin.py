@@ -1,7 +1,8 @@
 """Where a trial comes from: everything that it takes to train it again, read from its study's events.
 
 What is the same for all trials of a driver's run is stored once, with the first thing that the driver says; each
-attempt names the driver that ran it. References (`${env:NAME}`) stand unresolved in all of it.
+attempt names the driver that ran it. References (`${env:NAME}`) stand unresolved in all of it, and passwords that
+somebody has written into an address are left out: a version's provenance goes wherever its files do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 
 from hpo_core.space import Space
 from hpo_core.storage import reading
+from hpo_core.storage.database import display_all
 from hpo_core.storage.studies import StudyRecord
 from hpo_core.trial import Event
 
@@ -27,7 +29,8 @@ def origin_of(engine: Engine, record: StudyRecord, number: int) -> dict[str, Any
     `study_file`        as it was understood when the driver of the last attempt began; `success_criteria` of it
     `environment`       of that driver: commit, branch, sha256 of the diff, versions, platform, hardware
     `environments`      of other drivers that ran the trial, by the number of their first event, where they differ
-    `objective`         its name; `dataset` and `augmentation` are those of its options, where it has such
+    `objective`         its name; `dataset` and `augmentation` are those of its options, where it has such. `dataset`
+                        has also `dataset_root` and `dataset_version` where its files were of a registered version
     `seeds`             of the study and of the trial
     `attempts`          each with its driver, when it began and ended (seconds since the epoch), how, and its epochs
     `steps`             the epochs of the trial; `seconds` what they took, in all attempts
@@ -45,12 +48,12 @@ def origin_of(engine: Engine, record: StudyRecord, number: int) -> dict[str, Any
     seed = record.identity["seed"]
     found: dict[str, Any] = {
         **_surroundings(drivers, [attempt["driver"] for attempt in attempts]),
-        **_components(engine, record, number),
+        **_components(engine, record, number, _learned_from(ours)),
         "seeds": {"study": seed, "trial": derive_seed(seed, number, "trial")},
         "attempts": attempts,
         **_training(ours),
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: display_all(value) for key, value in found.items() if value is not None}
 
 
 def _surroundings(drivers: Mapping[int, Mapping[str, Any]], ran: list[int]) -> dict[str, Any]:
@@ -73,15 +76,24 @@ def _surroundings(drivers: Mapping[int, Mapping[str, Any]], ran: list[int]) -> d
     }
 
 
-def _components(engine: Engine, record: StudyRecord, number: int) -> dict[str, Any]:
+def _learned_from(ours: list[Event]) -> dict[str, str]:
+    """The registered version of its dataset's files, where the last attempt began with one."""
+    begun = [event.data.get("data") for event in ours if event.kind == "trial_started"]
+    return (begun and begun[-1]) or {}
+
+
+def _components(
+    engine: Engine, record: StudyRecord, number: int, learned_from: dict[str, str]
+) -> dict[str, Any]:
     """The objective, and those of its options that say what was learned from."""
     row = reading.trial(engine, record, number)
     params = {} if row is None else row.params
     tree = {key: item for key, item in record.identity["objective"].items() if key != "name"}
     config = Space(tree).fill(lambda path, _: params[path])
+    dataset = config.get("dataset")
     return {
         "objective": record.identity["objective"]["name"],
-        "dataset": config.get("dataset"),
+        "dataset": dataset | learned_from if isinstance(dataset, dict) else dataset,
         "augmentation": config.get("augmentation"),
     }
 

@@ -54,8 +54,8 @@ def versions() -> dict[str, str]:
 def git_commit(folder: Path) -> str | None:
     """The commit checked out in `folder`, with `-dirty` when files differ, or None outside a repository."""
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        commit = _said(folder, "rev-parse", "HEAD")
+        changed = _said(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{commit}-dirty" if changed else commit
@@ -64,15 +64,16 @@ def git_commit(folder: Path) -> str | None:
 def code(folder: Path) -> dict[str, Any]:
     """The branch that `folder` is on, and the sha256 of what differs from its commit (None: nothing, or no repository).
 
-    Files that git does not know are not counted.
+    The latter is that of what `git diff HEAD --binary` says; files that git does not know are not in it. A commit that
+    is checked out without a branch has none.
     """
     try:
-        branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
+        branch = _said(folder, "rev-parse", "--abbrev-ref", "HEAD")
         differs = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv")
     except (OSError, subprocess.SubprocessError):
         return {"git_branch": None, "git_diff_sha256": None}
-    digest = hashlib.sha256(differs.encode()).hexdigest() if differs else None
-    return {"git_branch": branch, "git_diff_sha256": digest}
+    digest = hashlib.sha256(differs).hexdigest() if differs else None
+    return {"git_branch": None if branch == "HEAD" else branch, "git_diff_sha256": digest}
 
 
 @functools.cache
@@ -125,13 +126,16 @@ def _gpu(nvml: Any, handle: Any) -> dict[str, Any]:
     }
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _said(folder: Path, *arguments: str) -> str:
+    return _git(folder, *arguments).decode(errors="backslashreplace").strip()
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """What git says; it changes nothing, not even its own notes of which files it has looked at."""
     done = subprocess.run(
-        ["git", "-C", str(folder), *arguments],
+        ["git", "--no-optional-locks", "-C", str(folder), *arguments],
         capture_output=True,
-        encoding="utf-8",
-        errors="backslashreplace",
         timeout=10,
         check=True,
     )
-    return done.stdout.strip()
+    return done.stdout

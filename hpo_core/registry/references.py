@@ -11,7 +11,7 @@ import re
 from sqlalchemy import Connection, Engine, select
 
 from hpo_core.errors import UsageError, nearest
-from hpo_core.registry import tagging
+from hpo_core.registry import tagging, tombstones
 from hpo_core.registry.model_version import ModelVersion, read
 from hpo_core.storage.database import connect
 from hpo_core.storage.tables import hpo_model_aliases, hpo_model_versions
@@ -37,17 +37,24 @@ def find(connection: Connection, reference: str) -> ModelVersion:
         raise UsageError(_no_model(connection, name))
     if word in ("", LATEST):
         return known[-1]
-    number = _number(connection, name, word)
-    found = next((version for version in known if version.version == number), None)
+    wanted = _meant(connection, name, word)
+    found = next((version for version in known if version.version == wanted), None)
     if found is None:
-        raise UsageError(_no_version(connection, name, word, len(known)))
+        raise UsageError(_no_version(connection, name, word, known))
     return found
 
 
-def _number(connection: Connection, name: str, word: str) -> int | None:
+def number(word: str) -> int | None:
+    """The number that is written `3` or `v3`; None for another word."""
     found = _NUMBER.fullmatch(word)
-    if found is not None:
-        return int(found[1])
+    return None if found is None else int(found[1])
+
+
+def _meant(connection: Connection, name: str, word: str) -> int | None:
+    """The number of the version that a word means, whether there is one or not."""
+    given = number(word)
+    if given is not None:
+        return given
     if word == ARCHIVED:
         return max(tagging.tagged(connection, name, ARCHIVED), default=None)
     return aliases(connection, name).get(word)
@@ -61,6 +68,9 @@ def aliases(connection: Connection, name: str) -> dict[str, int]:
 
 
 def _no_model(connection: Connection, name: str) -> str:
+    buried = tombstones.read(connection, name)
+    if buried:
+        return f"model '{name}' has no version left: {buried[-1]}"
     query = select(hpo_model_versions.c.name).distinct().order_by(hpo_model_versions.c.name)
     known = list(connection.execute(query).scalars())
     hint = nearest(name, known)
@@ -68,10 +78,15 @@ def _no_model(connection: Connection, name: str) -> str:
     return f"there is no model '{name}'{guess}"
 
 
-def _no_version(connection: Connection, name: str, word: str, last: int) -> str:
-    if _NUMBER.fullmatch(word):
-        return f"model '{name}' has no version {word}: it has 1 to {last}"
-    known = [*aliases(connection, name), LATEST]
-    hint = nearest(word, known)
-    guess = f"did you mean '{hint}'?" if hint else f"it has {', '.join(known)} and 1 to {last}"
+def _no_version(connection: Connection, name: str, word: str, known: list[ModelVersion]) -> str:
+    given, first, last = number(word), known[0].version, known[-1].version
+    there = f"{first} to {last}" if first < last else f"{last}"
+    if given is not None:
+        buried = {each.version: each for each in tombstones.read(connection, name)}
+        if given in buried:
+            return str(buried[given])
+        return f"model '{name}' has no version {word}: it has {there}"
+    words = [*aliases(connection, name), LATEST]
+    hint = nearest(word, words)
+    guess = f"did you mean '{hint}'?" if hint else f"it has {', '.join(words)} and {there}"
     return f"model '{name}' has no alias '{word}' - {guess}"

@@ -8,34 +8,40 @@ registry.verified("digits@production").folder
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TypeVar
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from hpo_core.errors import UsageError
-from hpo_core.registry import files, listing, references, stages, tags
+from hpo_core.registry import (
+    deletion,
+    files,
+    gates,
+    listing,
+    logbook,
+    places,
+    references,
+    stages,
+    tags,
+    tombstones,
+)
 from hpo_core.registry.card import card
 from hpo_core.registry.comparison import Comparison, compare
+from hpo_core.registry.deletion import Deletion
 from hpo_core.registry.lineage import Lineage, lineage
 from hpo_core.registry.listing import Listed, Wanted
+from hpo_core.registry.logbook import Happening
 from hpo_core.registry.model_version import ModelVersion
+from hpo_core.registry.places import Stray
 from hpo_core.registry.stages import Promotion
+from hpo_core.registry.tags import check_tags
+from hpo_core.registry.tombstones import Tombstone
 from hpo_core.storage import database
-from hpo_core.storage.tables import hpo_model_log
 
-
-@dataclass(frozen=True)
-class Happening:
-    """Something that happened to a model: `what` has the key `event`; `time` is in seconds since the epoch."""
-
-    version: int
-    what: Mapping[str, Any]
-    time: float
+Placed = TypeVar("Placed", ModelVersion, Tombstone)
 
 
 class Registry:
@@ -113,13 +119,21 @@ class Registry:
         return card(self.listed(reference))
 
     def log(self, name: str) -> list[Happening]:
-        """What happened to a model, in order."""
-        references.resolve(self.engine, name)
-        table = hpo_model_log
-        query = select(table).where(table.c.name == name).order_by(table.c.seq)
+        """What happened to a model, in order; of one that is deleted, too."""
         with database.connect(self.engine) as connection:
-            rows = connection.execute(query).all()
-        return [Happening(row.version, json.loads(row.what), row.time) for row in rows]
+            found = logbook.read(connection, name)
+            if not found:
+                references.find(connection, name)
+        return found
+
+    def deleted(self, name: str | None = None) -> list[Tombstone]:
+        """What is left of the versions of one model, or of all, that were deleted."""
+        with database.connect(self.engine) as connection:
+            return tombstones.read(connection, name)
+
+    def strays(self) -> list[Stray]:
+        """The folders beside those of the versions that are no version's."""
+        return places.strays(self.engine, self.storage)
 
     # ---- writing ----
 
@@ -129,28 +143,40 @@ class Registry:
         trial: int | None = None,
         *,
         name: str,
+        tags: Mapping[str, str] | None = None,
         code_path: list[str] | None = None,
     ) -> ModelVersion:
         """Make the checkpoint of a finished trial, of the best one unless it is named, a version of the model `name`.
 
         The version that it is already, if it is one; otherwise it is measured, for which user code may be imported from
-        `code_path`. Raises UsageError when there is no such checkpoint, StoreError
-        when it is damaged.
+        `code_path`. It gets the `tags` either way. Raises UsageError when there is no such checkpoint, or a tag cannot
+        be one, and StoreError when the checkpoint is damaged.
         """
         from hpo_core.registry import by_hand
         from hpo_core.study_file import NAME
 
         if not re.fullmatch(NAME, name):
             raise UsageError(
-                f"'{name}' is no name of a model: write at most 128 letters, digits, . _ - and no dot at its beginning"
+                f"{name[:200]!a} is no name of a model: write at most 128 letters, digits, . _ - and no dot at its "
+                "beginning"
             )
-        return self._located(by_hand.register(self.engine, study, trial, name, code_path))
+        check_tags(tags or {})
+        version = by_hand.register(self.engine, study, trial, name, code_path)
+        if tags:
+            self.tag(version.label, tags)
+        return self._located(version)
 
     def promote(self, reference: str, alias: str, *, archive: bool = True) -> Promotion:
         """Give a version an alias, or a stage, whose version before is then archived.
 
-        Raises GateError when the version does not meet its study's criteria, which staging and production ask for.
+        Staging and production ask for more: GateError is raised when the version does not meet its study's criteria,
+        and StoreError when its files are here and not as they were registered.
         """
+        if alias in gates.GUARDED:
+            version = self.get(reference)
+            reference = version.label  # what was looked at, and no newer one
+            if version.folder.exists():  # not so where somebody promotes from another machine
+                files.check(version.label, version.folder, version.files)
         return stages.promote(self.engine, reference, alias, archive=archive)
 
     def archive(self, reference: str) -> Promotion:
@@ -169,14 +195,17 @@ class Registry:
         """Take tags off a version."""
         return tags.untag(self.engine, reference, keys)
 
-    def _located(self, version: ModelVersion) -> ModelVersion:
-        """A version with its path as it is now: a database may have been moved with the models beside it."""
-        if Path(version.path).exists():
-            return version
-        beside = database.sqlite_path(self.storage)
-        if beside is None:
-            return version
-        moved = beside.parent / "models" / version.name / version.folder.name
-        if not moved.is_dir():
-            return version
-        return replace(version, path=str(moved / Path(version.path).name))
+    def delete(self, reference: str, reason: str = "") -> Deletion:
+        """Delete the version `NAME@3`, files and all; what stays is its number, its sha256 and the reason.
+
+        Raises UsageError where an alias points to it, and StoreError when its files cannot be removed.
+        """
+        return deletion.delete_version(self.engine, reference, reason, self._located)
+
+    def delete_model(self, name: str, reason: str = "") -> list[Deletion]:
+        """Delete all versions of a model, or none where an alias points to one of them."""
+        return deletion.delete_model(self.engine, name, reason, self._located)
+
+    def _located(self, version: Placed) -> Placed:
+        """A version with its path as it is now."""
+        return replace(version, path=places.located(self.storage, version.name, version.path))

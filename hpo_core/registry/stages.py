@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, delete
 
 from hpo_core.errors import UsageError, nearest
-from hpo_core.registry import dashboard, gates, tagging
-from hpo_core.registry.changing import log, marking
+from hpo_core.registry import dashboard, gates, logbook, tagging
+from hpo_core.registry.changing import marking
 from hpo_core.registry.model_version import ModelVersion
 from hpo_core.registry.references import ARCHIVED, LATEST, aliases, find
 from hpo_core.storage.database import upsert
@@ -25,7 +25,9 @@ from hpo_core.storage.tables import hpo_model_aliases as table
 STAGES = ("development", "staging", "production")
 """Exclusive aliases, in the order that a model goes through them."""
 
-_ALIAS = re.compile(r"(?!v?[0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_STAGES = (*STAGES, ARCHIVED)
+
+_ALIAS = re.compile(r"(?![vV]?[0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def unalias(engine: Engine, name: str, alias: str) -> int:
             find(connection, name)  # or there is no such model
             raise UsageError(_no_alias(name, alias, list(known)))
         _remove(connection, name, alias)
-        log(connection, name, known[alias], event="alias_removed", alias=alias)
+        logbook.write(connection, name, known[alias], event="alias_removed", alias=alias)
         dashboard.show(connection, name)
     return known[alias]
 
@@ -106,9 +108,9 @@ def _move(
     archived = archive and alias in STAGES and previous is not None
     if archived and previous is not None:
         tagging.put(connection, name, previous, ARCHIVED, _today())
-        log(connection, name, previous, event="archived", by=f"{name}@{number}")
+        logbook.write(connection, name, previous, event="archived", by=f"{name}@{number}")
     _put(connection, name, alias, number)
-    log(connection, name, number, event="promoted", alias=alias, previous=previous)
+    logbook.write(connection, name, number, event="promoted", alias=alias, previous=previous)
     return Promotion(version, alias, previous, archived, left)
 
 
@@ -121,24 +123,22 @@ def _archive(connection: Connection, version: ModelVersion) -> Promotion:
     if left is not None:
         _remove(connection, name, left)
     tagging.put(connection, name, number, ARCHIVED, _today())
-    log(connection, name, number, event="archived", left=left)
+    logbook.write(connection, name, number, event="archived", left=left)
     dashboard.show(connection, name)
     return Promotion(version, ARCHIVED, left=left)
 
 
 def _check(alias: str) -> None:
-    if alias == LATEST:
+    if alias.lower() == LATEST:
         raise UsageError(f"'{LATEST}' is always the newest version: it cannot be given to another")
     if not _ALIAS.fullmatch(alias):
         raise UsageError(
-            f"'{alias}' is no alias: write letters, digits, . _ - and not a number: {', '.join(STAGES)}, {ARCHIVED} or "
-            "a word of your own"
+            f"{alias[:200]!a} is no alias: write at most 128 letters, digits, . _ - and not a number: "
+            f"{', '.join(_STAGES)} or a word of your own"
         )
-    stages = [*STAGES, ARCHIVED]
-    meant = difflib.get_close_matches(alias.lower(), stages, n=1, cutoff=0.85)
-    if (
-        meant and alias not in stages and not alias.startswith(meant[0])
-    ):  # no gate is passed by a typing error
+    meant = difflib.get_close_matches(alias.lower(), _STAGES, n=1, cutoff=0.85)
+    if meant and alias != meant[0] and not re.match(rf"{meant[0]}[._-]\w", alias):
+        # no gate is passed by a typing error; production-eu is none
         raise UsageError(f"'{alias}' is no stage - did you mean '{meant[0]}'?")
 
 

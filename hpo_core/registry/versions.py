@@ -1,6 +1,7 @@
 """How a checkpoint becomes a model version: its files are put in place, then its row is written.
 
-A version is immutable: its number, its files and their sha256 are written once. The files are copied beside the studies
+A version is immutable: its number, its files and their sha256 are written once, and they are all there until somebody
+deletes it (`hpo_core.registry.deletion`). The files are copied beside the studies
 as `DIRECTORY/models/NAME/VERSION/`, so that neither cleaning up a study nor starting it afresh touches them.
 
 Numbers have no gaps and none is given twice, whoever registers at the same time: a number is dealt in the transaction
@@ -23,10 +24,11 @@ from sqlalchemy import Connection, Engine, insert
 from hpo_core import checkpoints
 from hpo_core.errors import DiskFullError, StorageError, StoreError, disk_is_full
 from hpo_core.faults import point
-from hpo_core.registry import dashboard, files, provenance
-from hpo_core.registry.changing import changing, log
+from hpo_core.registry import dashboard, files, logbook, provenance
+from hpo_core.registry.changing import changing
 from hpo_core.registry.files import EVALUATION, PROVENANCE, digest
 from hpo_core.registry.model_version import ModelVersion, list_versions, read, version_of
+from hpo_core.registry.placing import placed
 from hpo_core.storage.tables import hpo_model_versions as table
 from hpo_core.trial import json_safe
 
@@ -101,13 +103,18 @@ def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> 
             existing = _same(known, candidate, made.sha256)
             if existing is not None:  # somebody else was faster
                 return existing
-            number = max((version.version for version in known), default=0) + 1
+            number = _last(connection, name, known) + 1
             point("model.rename")
-            version = _placed(replace(made, version=number), part, models)
+            version = placed(replace(made, version=number), part, models)
             point("model.insert")
             _insert(connection, version)
     point("model.registered")
     return version
+
+
+def _last(connection: Connection, name: str, known: list[ModelVersion]) -> int:
+    """The highest number that was given, to versions that are deleted now too; an older hpo has logged none."""
+    return max([logbook.last_version(connection, name), *(version.version for version in known)])
 
 
 def _same(known: list[ModelVersion], candidate: Candidate, sha256: str) -> ModelVersion | None:
@@ -161,42 +168,9 @@ def _described(name: str, candidate: Candidate, part: Path) -> ModelVersion:
     )
 
 
-def _placed(version: ModelVersion, part: Path, models: Path) -> ModelVersion:
-    """Give the folder its final name: that of its number, unless somebody else's folder has it."""
-    folder = models / str(version.version)
-    if not files.place(part, folder):
-        found = _left_behind(version, folder)
-        if found is not None:
-            return found
-        folder = models / f"{version.version}-{part.name[-8:]}"
-        files.place(part, folder)
-    return replace(version, path=str(folder / version.path))
-
-
-def _left_behind(version: ModelVersion, folder: Path) -> ModelVersion | None:
-    """The version as it lies in a folder that a killed registration of the same trial has left, or None."""
-    found = files.described(folder)
-    theirs = files.read_json(folder / PROVENANCE)
-    weights = {name: about for name, about in version.files.items() if name not in _OURS}
-    if not isinstance(theirs, dict) or weights != {
-        n: a for n, a in found.items() if n not in _OURS
-    }:
-        return None
-    if any(theirs.get(key) != version.provenance[key] for key in ("study", "study_id", "trial")):
-        return None
-    return replace(
-        version,
-        path=str(folder / version.path),
-        files=found,
-        provenance=theirs,
-        evaluation=files.read_json(folder / EVALUATION),
-    )
-
-
-_OURS = (PROVENANCE, EVALUATION)
-
-
 def _insert(connection: Connection, version: ModelVersion) -> None:
     connection.execute(insert(table), version.to_row())
-    log(connection, version.name, version.version, event="registered", trial=version.trial)
+    logbook.write(
+        connection, version.name, version.version, event="registered", trial=version.trial
+    )
     dashboard.show(connection, version.name)

@@ -32,6 +32,7 @@ STATES = {
     "paused": "#7c3aed",
 }
 SOFT = "#94a3b8"
+PALEST = 0.85  # of viridis: what comes then is a yellow that white paper swallows
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -128,13 +129,14 @@ def scale(axis: Any, values: Sequence[float]) -> None:
 def colours(values: Sequence[float], maximizes: bool) -> Any:
     """What colours values: the best are dark. The worst tenth are all alike, or one bad trial would fade the others."""
     import numpy
+    from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import ListedColormap, Normalize
 
     low, high = numpy.quantile(values, [0.1, 1.0] if maximizes else [0.0, 0.9])
-    mappable = ScalarMappable(
-        Normalize(low, high, clip=True), "viridis_r" if maximizes else "viridis"
-    )
+    shades = colormaps["viridis"](numpy.linspace(0, PALEST, 256))
+    map_ = ListedColormap(shades[::-1] if maximizes else shades)
+    mappable = ScalarMappable(Normalize(low, high, clip=True), map_)
     mappable.set_array(numpy.asarray(values))
     return mappable
 

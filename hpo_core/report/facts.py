@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from hpo_core.errors import UsageError
-from hpo_core.registry import versions
+from hpo_core.registry import listing
+from hpo_core.registry.listing import Listed, Wanted
 from hpo_core.report import attempts, cost
 from hpo_core.report.attempts import Course
 from hpo_core.report.cost import Cost
@@ -22,6 +23,7 @@ from hpo_core.results.importance import Importances
 from hpo_core.results.query import named
 from hpo_core.results.trials import ResultTrial
 from hpo_core.space import Distribution, Space
+from hpo_core.storage import database
 from hpo_core.storage.studies import StudyRecord
 from hpo_core.trial import ClassReport
 
@@ -34,20 +36,28 @@ class Facts:
     """A study with at least one finished trial.
 
     `importances` is None where too few trials can say what matters, `best` where every finished trial
-    failed. `classes` is what it reported on classes and after which epoch.
+    failed. `classes` is what it reported on classes and after which epoch. `versions` are the models that were
+    registered from it, the newest first.
     `study_file` is the file as it was understood, references unresolved; `environment` what ran the study.
     """
 
     record: StudyRecord
     trials: Sequence[ResultTrial]
     best: ResultTrial | None
-    model: str | None
+    versions: Sequence[Listed]
     course: Course
     cost: Cost
     importances: Importances | None
     classes: tuple[int, ClassReport] | None
     study_file: str
     environment: Mapping[str, Any]
+
+    @property
+    def model(self) -> str | None:
+        """The newest version that the best trial became."""
+        best = None if self.best is None else self.best.number
+        its = (each.version for each in self.versions if each.version.trial == best)
+        return next((version.label for version in its), None)
 
     @property
     def metric(self) -> str:
@@ -85,12 +95,11 @@ def gather(engine: Engine, study: str) -> Facts:
         )
     course = attempts.read(engine, record)
     best = next((trial for trial in ranked(every, record) if trial.finished), None)
-    version = None if best is None else versions.version_of(engine, record.study_id, best.number)
     return Facts(
         record=record,
         trials=every,
         best=best,
-        model=None if version is None else version.label,
+        versions=_versions(engine, record),
         course=course,
         cost=cost.of(engine, record, every, course),
         importances=_importances(every, record),
@@ -98,6 +107,15 @@ def gather(engine: Engine, study: str) -> Facts:
         study_file=_study_file(Path(record.directory), record),
         environment=_environment(Path(record.directory)),
     )
+
+
+def _versions(engine: Engine, record: StudyRecord) -> list[Listed]:
+    """The models that came from a study, the newest first; none of a database that an older hpo has written."""
+    if not database.current(engine):
+        return []
+    found = listing.find(engine, Wanted(study=record.name))
+    its = [each for each in found if each.version.study_id == record.study_id]
+    return sorted(its, key=lambda each: each.version.created, reverse=True)
 
 
 def ranked(every: Sequence[ResultTrial], record: StudyRecord) -> list[ResultTrial]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import tempfile
 import time
@@ -97,8 +98,6 @@ def _html(facts: Facts, found: list[Section], figures: dict[str, str]) -> str:
     import jinja2
     from markupsafe import Markup
 
-    import hpo_core
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hpo_core.report", ""),
         autoescape=True,
@@ -110,7 +109,7 @@ def _html(facts: Facts, found: list[Section], figures: dict[str, str]) -> str:
         figures={name: Markup(svg) for name, svg in figures.items()},
         summary=_summary(facts),
         headline=list(_headline(facts)),
-        version=hpo_core.__version__,
+        version=importlib.metadata.version("hpo-core"),
         written=moment(time.time()),
     )
 

@@ -10,6 +10,7 @@ from hpo_core.report import course_figures, study_figures, thinning, trial_figur
 from hpo_core.report.class_section import classes
 from hpo_core.report.cost import Cost
 from hpo_core.report.facts import Facts
+from hpo_core.report.model_section import models
 from hpo_core.report.parts import ROWS, Section, Table, drawn
 from hpo_core.report.wording import cut, number, parameters, share, short, span, value
 
@@ -25,12 +26,13 @@ def sections(facts: Facts) -> Iterator[Section]:
     found = (
         Section("history", "History", drawings=drawn(study_figures.history(facts))),
         _best(facts),
+        models(facts),
         _cost(facts.cost, facts),
         _importance(facts),
         Section(
             "parallel",
             "Parallel coordinates",
-            [*_axes_left_out(facts), thick, *note],
+            [*_axes_left_out(facts), thick, trial_figures.gaps(facts), *note],
             drawn(trial_figures.parallel(facts, shown)),
         ),
         Section(

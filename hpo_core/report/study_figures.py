@@ -78,6 +78,7 @@ def history(facts: Facts) -> Drawing:
         )
     if not facts.maximizes:
         scale(axes.yaxis, [trial.value or 0.0 for trial in ranked])
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     return drawing
 
@@ -130,7 +131,8 @@ def survival(facts: Facts) -> Drawing | None:
                 label=f"{ENDED[state]} there",
             )
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.set_ylim(bottom=0)
     axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     return Drawing("survival", "How many trials reached each epoch", figure)

@@ -98,13 +98,15 @@ def parallel(facts: Facts, trials: Sequence[ResultTrial]) -> Drawing | None:
     tips = about(trials, facts)
     for index in reversed(range(len(trials))):
         best = facts.best is not None and trials[index].number == facts.best.number
+        heights = [column[index] for column, _ in columns]
+        colour = BEST if best else mappable.to_rgba(values[index])
+        wide, strong = (2.2, 1.0) if best else (0.9, 0.5)
+        there = [place for place, height in enumerate(heights) if height == height]
+        if len(there) < len(heights):  # it goes on behind parameters that the trial does not have
+            points = [heights[place] for place in there]
+            axes.plot(there, points, ":", color=colour, linewidth=wide, alpha=strong)
         (line,) = axes.plot(
-            [heights[index] for heights, _ in columns],
-            color=BEST if best else mappable.to_rgba(values[index]),
-            linewidth=2.2 if best else 0.9,
-            alpha=1 if best else 0.5,
-            marker="o",  # a parameter that the trial does not have leaves a gap
-            markersize=2.5,
+            heights, color=colour, linewidth=wide, alpha=strong, marker="o", markersize=2.5
         )
         drawing.tip(line, tips[index])
     for place, (_, ticks) in enumerate(columns):
@@ -119,6 +121,14 @@ def parallel(facts: Facts, trials: Sequence[ResultTrial]) -> Drawing | None:
     axes.tick_params(length=0)
     figure.colorbar(mappable, ax=axes, label=plain(facts.metric), pad=0.01)
     return drawing
+
+
+def gaps(facts: Facts) -> str:
+    """What dotted lines mean, where there are any among the parallel coordinates."""
+    names = axes_of(facts)
+    if all(name in trial.params for trial in facts.ranked for name in names):
+        return ""
+    return "Dotted: past parameters that the trial does not have."
 
 
 Column = tuple[list[float], list[tuple[float, str]]]

@@ -49,7 +49,7 @@ def curves(trial: ResultTrial) -> dict[str, Any]:
         "title": {"text": f"Learning curves of the best trial ({trial.number})"},
         "xaxis": {"title": {"text": "epoch"}},
         "yaxis": {"title": {"text": "loss" if losses and not apart else "metric"}},
-        "legend": {"orientation": "h", "y": -0.2},
+        "legend": {"orientation": "h", "y": -0.3},
     }
     if apart:
         right = {"title": {"text": "loss (dotted)"}, "overlaying": "y", "side": "right"}

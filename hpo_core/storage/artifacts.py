@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from hpo_core.errors import DiskFullError, StorageError, disk_is_full
 
 FOLDER = "artifacts"
 _PREFIX = "artifacts:"
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def put(study: optuna.Study, folder: Path, filename: str, mimetype: str, text: str) -> None:
@@ -61,19 +63,22 @@ def _write(path: Path, text: str) -> None:
 
 
 class Artifacts:
-    """Optuna's protocol of an artifact store over the folders of several studies, to be looked at only."""
+    """Optuna's protocol of an artifact store over the folders of several studies, to be looked at only.
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self._folders = [folder / FOLDER for folder in folders]
+    `folders` is asked for them each time: studies begin and end while a dashboard shows them.
+    """
+
+    def __init__(self, folders: Callable[[], Iterable[Path]]) -> None:
+        self._folders = folders
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """The file of an artifact. Raises ArtifactNotFound."""
         from optuna.artifacts.exceptions import ArtifactNotFound  # with it come clouds' libraries
 
-        if str(uuid.UUID(artifact_id)) == artifact_id:  # and so no path that leads elsewhere
-            for folder in self._folders:
-                if (folder / artifact_id).is_file():
-                    return (folder / artifact_id).open("rb")
+        if _ID.fullmatch(artifact_id):  # and so no path that leads elsewhere
+            for folder in self._folders():
+                if (folder / FOLDER / artifact_id).is_file():
+                    return (folder / FOLDER / artifact_id).open("rb")
         raise ArtifactNotFound("not found")
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:

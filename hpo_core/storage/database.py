@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +19,44 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from hpo_core import references
 from hpo_core.errors import DiskFullError, OutageError, StorageError
-from hpo_core.references import resolve
 from hpo_core.storage import outages
 
 BUSY_SECONDS = 30
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration in storage/migrations/versions: compared before alembic, which is slow to import, is needed."""
 
 VERSION_TABLE = "hpo_alembic_version"  # `alembic_version` is Optuna's
 
 
-_PASSWORDS = re.compile(r"(?<=//)([^:/@\s]*):[^@\s]*(?=@)|([?&]\w*(?:password|passwd|pwd))=[^&\s]*")
+_PASSWORDS = re.compile(
+    r"(?<=//)([^:/@\s]*):([^@\s]*)(?=@)|([?&]\w*(?:password|passwd|pwd))=([^&\s]*)"
+)
 
 
 def display(text: str) -> str:
-    """A storage's address, or a text that holds some, for people: without passwords.
+    """A storage's address, or a text that holds some, for people: without passwords, references to them as they are.
 
     The text need not be a valid address: what is wrong with one is said with it.
     """
-    return _PASSWORDS.sub(
-        lambda found: f"{found[1]}:***" if found[2] is None else f"{found[2]}=***", text
-    )
+    return _PASSWORDS.sub(_hidden, text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """`user:password` or `key=password` with stars for a password that stands there itself."""
+    start, password = (found[1], found[2]) if found[3] is None else (found[3], found[4])
+    separator = ":" if found[3] is None else "="
+    return f"{start}{separator}{'***' if references.blanked(password) else password}"
+
+
+def display_all(tree: Any) -> Any:
+    """A tree of JSON types with `display` of every text in it."""
+    if isinstance(tree, str):
+        return display(tree)
+    if isinstance(tree, Mapping):
+        return {key: display_all(item) for key, item in tree.items()}
+    return [display_all(item) for item in tree] if isinstance(tree, list) else tree
 
 
 def sqlite_path(storage: str) -> Path | None:
@@ -160,7 +176,7 @@ def storage_error(url: URL, error: SQLAlchemyError) -> StorageError:
 
 def _url(storage: str) -> URL:
     try:
-        return make_url(resolve(storage))
+        return make_url(references.resolve(storage))
     except (ArgumentError, ValueError):  # ValueError: the port is no number
         raise StorageError(
             f"'{display(storage)}' is not an address of a database: write sqlite:///runs/hpo.db or "

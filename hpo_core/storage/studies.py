@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from hpo_core.errors import UsageError, nearest
 from hpo_core.storage import tables
-from hpo_core.storage.database import connect
+from hpo_core.storage.database import connect, display
 from hpo_core.trial import Goal
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
@@ -47,6 +48,18 @@ def find(engine: Engine, name: str) -> StudyRecord | None:
     """The study called `name`, or None. A study that Optuna made without us is not found."""
     found = all_studies(engine, name)
     return found[0] if found else None
+
+
+def called(engine: Engine, name: str) -> StudyRecord:
+    """The study called `name`. Raises UsageError with the nearest name."""
+    record = find(engine, name)
+    if record is not None:
+        return record
+    known = [record.name for record in all_studies(engine)]
+    hint = nearest(name, known)
+    guess = f" - did you mean '{hint}'?" if hint else f" (there is: {', '.join(known) or 'none'})"
+    where = display(engine.url.render_as_string(hide_password=True))
+    raise UsageError(f"there is no study '{name}' in {where}{guess}")
 
 
 def taken(engine: Engine, name: str) -> bool:
@@ -96,7 +109,7 @@ def create(
     """Make a study, in Optuna's tables and in ours, in one transaction."""
     with connect(engine) as connection:
         made = connection.execute(insert(tables.studies), {"study_name": name})
-        study_id: int = made.inserted_primary_key[0]  # type: ignore[index]
+        study_id = _never_used(connection, made.inserted_primary_key[0])  # type: ignore[index]
         _clear(connection, study_id)
         direction = {"study_id": study_id, "objective": 0, "direction": goal.upper()}
         connection.execute(insert(tables.study_directions), direction)
@@ -109,6 +122,17 @@ def create(
         }
         connection.execute(insert(tables.hpo_studies), row)
     return StudyRecord(study_id, name, identity, target, 0, directory, 0)
+
+
+def _never_used(connection: Connection, study_id: int) -> int:
+    """The id of a study that was just made: another one if a model version came from a deleted study with that id."""
+    known = tables.hpo_model_versions.c.study_id
+    last = connection.execute(select(func.max(known))).scalar_one()
+    if last is None or last < study_id:
+        return study_id
+    its = tables.studies.c.study_id == study_id
+    connection.execute(update(tables.studies).where(its).values(study_id=last + 1))
+    return int(last) + 1
 
 
 def _clear(connection: Connection, study_id: int) -> None:

@@ -11,6 +11,7 @@ a study in a dashboard is not refused.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     DateTime,
     Enum,
@@ -207,4 +208,57 @@ hpo_model_log = Table(
     Column("version", Integer, nullable=False),
     Column("what", Text, nullable=False),  # JSON
     Column("time", _DOUBLE, nullable=False),
+)
+hpo_dataset_versions = Table(
+    "hpo_dataset_versions",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("root", String(64), nullable=False),  # of the Merkle tree over its files
+    Column("files", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes, of all files
+    Column("location", Text, nullable=False),  # references unresolved
+    Column("store", Text, nullable=False),  # of its manifest; empty: `datasets` beside the database
+    Column("parent", String(160)),  # NAME@N
+    Column("made", Text, nullable=False),  # JSON: text, recipe
+    Column("created", _DOUBLE, nullable=False),
+    Column("deleted", _DOUBLE),  # NULL: it is not
+)
+hpo_dataset_tags = Table(
+    "hpo_dataset_tags",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("tag", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("since", _DOUBLE, nullable=False),
+)
+hpo_dataset_listings = Table(
+    "hpo_dataset_listings",
+    hpo_metadata,
+    # sha256 over the names, sizes and stamps of files, which were those of the version when it was registered
+    Column("listing", String(64), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("place", String(64), nullable=False),  # sha256 of where they lie
+    Column("since", _DOUBLE, nullable=False),
+)
+hpo_dataset_links = Table(
+    "hpo_dataset_links",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("trial", Integer, primary_key=True, autoincrement=False),  # -1: all of the study's
+    Column("role", String(128), primary_key=True),
+    Column("study", _NAME, nullable=False),
+    Column("since", _DOUBLE, nullable=False),
+)
+hpo_dataset_snapshots = Table(
+    "hpo_dataset_snapshots",
+    hpo_metadata,
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("store", Text, nullable=False),  # as in the version's row
+    Column("since", _DOUBLE, nullable=False),
 )

@@ -427,6 +427,14 @@ class DatasetContract(ComponentContract):
         for name, members in dataset.groups.items():
             assert name and members and set(members) <= set(dataset.classes)
 
+    def test_where_its_files_lie_can_be_told(self) -> None:
+        """A folder or a URL, by which a trial knows the version of the files that it reads; None: it reads none."""
+        tree = checked(self.kind, self.component)
+        factory = installed_catalog().entry(self.kind, tree["name"]).factory
+        location = getattr(factory, "location", None)
+        found = location(tree) if location else None
+        assert found is None or (isinstance(found, str) and found)
+
     def test_parts_share_no_image(self, dataset: Dataset) -> None:
         """No image of one part is in another."""
         seen: set[bytes] = set()

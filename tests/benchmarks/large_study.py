@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from hpo_core import Checkpoint, Ending, Outcome, Report, Trial, Verdict, plugins
-from hpo_core.spec import StudySpec, load_spec
+from hpo_core.spec import StudySpec, check, read
 from hpo_core.storage import database, studies
 from hpo_core.storage.ledger import Ledger
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 STUDY = """\
 study: large
@@ -47,17 +47,17 @@ began = time.perf_counter()
 started = float(sys.argv[2])
 from pathlib import Path
 from hpo_core import plugins
-from hpo_core.spec import load_spec
+from hpo_core.spec import check, read
 from hpo_core.storage import database, studies
 from hpo_core.storage.ledger import Ledger
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 catalog, _ = plugins.load()
-spec = load_spec(Path(sys.argv[1]), [], catalog)
+spec = check(read(Path(sys.argv[1]), []), catalog, Path(sys.argv[1]))
 engine = database.open_existing(spec.storage)
 imported = time.perf_counter()
 record = studies.find(engine, "large")
 ledger = Ledger(engine, record.study_id, "large", "minimize", "loss")
-study = Study(spec, spec.budget, ledger, catalog)
+study = DrivenStudy(spec, spec.budget, ledger, catalog)
 print(f"{time.time() - started:.2f} {imported - began:.2f} {time.perf_counter() - imported:.2f} {study.finished}")
 """
 
@@ -81,13 +81,13 @@ def main() -> None:
 
 def _fill(file: Path) -> None:
     catalog, _ = plugins.load()
-    spec = load_spec(file, [], catalog)
+    spec = check(read(file, []), catalog, file)
     engine = database.open_or_create(spec.storage)
     record = studies.create(
         engine, spec.study, spec.goal, spec.identity(), spec.budget.trials, "runs"
     )
     ledger = Ledger(engine, record.study_id, spec.study, spec.goal, spec.metric)
-    study = Study(spec, spec.budget, ledger, catalog)
+    study = DrivenStudy(spec, spec.budget, ledger, catalog)
     seconds: dict[str, list[float]] = defaultdict(list)
     began = time.perf_counter(), time.process_time()
     study.record("study_started", **_opening(spec))
@@ -106,7 +106,7 @@ def _opening(spec: StudySpec) -> dict[str, Any]:
     return {"objective": dict(spec.objective), "budget": {"trials": spec.budget.trials}}
 
 
-def _drive(study: Study, seconds: dict[str, list[float]]) -> None:
+def _drive(study: DrivenStudy, seconds: dict[str, list[float]]) -> None:
     """Run every trial to its end, timing each call."""
 
     def timed(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -119,7 +119,7 @@ def _drive(study: Study, seconds: dict[str, list[float]]) -> None:
         timed("finish", study.finish, trial, _run(trial, timed, study))
 
 
-def _run(trial: Trial, timed: Callable[..., Any], study: Study) -> Outcome:
+def _run(trial: Trial, timed: Callable[..., Any], study: DrivenStudy) -> Outcome:
     start = trial.checkpoints[0].step if trial.checkpoints else 0
     for step in range(start + 1, 11):
         loss = trial.params["arguments.a"] + 1 / step

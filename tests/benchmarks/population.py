@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hpo_core import plugins, runner
 from hpo_core.catalog import Catalog
-from hpo_core.spec import load_spec
+from hpo_core.spec import check, read
 from hpo_core.storage import database, reading, studies
 
 STUDY = """\
@@ -98,7 +98,7 @@ def _run(catalog: Catalog, folder: Path, **fields: str) -> tuple[dict[int, float
     """Run a study; the values of its trials by number, and the epochs that it used."""
     file = folder / f"{fields['name']}.yaml"
     file.write_text(STUDY.format(**fields))
-    spec = load_spec(file, [], catalog)
+    spec = check(read(file, []), catalog, file)
     runner.run(spec, catalog, [])
     engine = database.open_existing(spec.storage)
     record = studies.find(engine, spec.study)

@@ -33,7 +33,7 @@ from hpo_core.plugins import load
 from hpo_core.retention import Keep
 from hpo_core.spec import StudySpec
 from hpo_core.storage.ledger import Ledger
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 FULL_RUNS = 50
 
@@ -86,7 +86,7 @@ def simulate(
     }
 
 
-def new_study(task: Any, combination: str, seed: int, catalog: Catalog) -> Study:
+def new_study(task: Any, combination: str, seed: int, catalog: Catalog) -> DrivenStudy:
     """A study of a task in memory, without end."""
     sampler, scheduler = (component(part) for part in combination.split("+"))
     space = {
@@ -112,7 +112,7 @@ def new_study(task: Any, combination: str, seed: int, catalog: Catalog) -> Study
         path=Path("simulated.yaml"),
     )
     ledger = Ledger(None, 0, spec.study, spec.goal, spec.metric)
-    return Study(spec, spec.budget, ledger, catalog, discard=lambda checkpoint: None)
+    return DrivenStudy(spec, spec.budget, ledger, catalog, discard=lambda checkpoint: None)
 
 
 def component(text: str) -> dict[str, Any]:

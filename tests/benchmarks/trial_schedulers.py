@@ -23,7 +23,7 @@ from hpo_core.plugins import load
 from hpo_core.retention import Keep
 from hpo_core.spec import StudySpec
 from hpo_core.storage.ledger import Ledger
-from hpo_core.study import Study
+from hpo_core.study import DrivenStudy
 
 CURVES = Path(__file__).parent / "digit_curves.jsonl"
 
@@ -96,7 +96,7 @@ def run(
 
 def _study(
     curves: list[list[float]], scheduler: dict[str, Any], seed: int, catalog: Catalog
-) -> Study:
+) -> DrivenStudy:
     spec = StudySpec(
         study="recorded",
         metric="loss",
@@ -120,7 +120,7 @@ def _study(
         path=Path("recorded.yaml"),
     )
     ledger = Ledger(None, 0, spec.study, spec.goal, spec.metric)
-    return Study(spec, spec.budget, ledger, catalog, discard=lambda checkpoint: None)
+    return DrivenStudy(spec, spec.budget, ledger, catalog, discard=lambda checkpoint: None)
 
 
 def _mean(values: tuple[float, ...], scale: float, digits: int) -> str:

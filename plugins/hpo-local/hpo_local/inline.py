@@ -19,7 +19,7 @@ from hpo_core.workers.log import not_logged, write_traceback
 
 
 class Inline:
-    """Implements `hpo_core.Executor`. Built once for a study; it has no options."""
+    """Runs trials one after the other in the driver's own process (a `hpo_core.Executor`)."""
 
     def run(self, study: Driven, interrupt: Interrupt) -> None:
         """See `hpo_core.Executor.run`. A KeyboardInterrupt inside an objective passes through."""

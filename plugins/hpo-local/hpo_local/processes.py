@@ -9,13 +9,13 @@ from pydantic import Field
 from hpo_core import Driven, Interrupt
 from hpo_core.workers.attempt import Limits
 from hpo_core.workers.drive import Drive
+from hpo_core.workers.limits import Memory, ReportTimeout, TrialTimeout
 from hpo_core.workers.pool import Pool
-from hpo_core.workers.sizes import Size
 from hpo_local.cores import usable_cores
 
 
 class Processes:
-    """Implements `hpo_core.Executor`. Built once for a study."""
+    """Runs trials in warm worker processes on this machine (a `hpo_core.Executor`)."""
 
     def __init__(
         self,
@@ -30,21 +30,9 @@ class Processes:
             int | None,
             Field(ge=1, description="threads that a worker computes with; null: cores / workers"),
         ] = None,
-        trial_timeout: Annotated[
-            float | None,
-            Field(gt=0, description="seconds that one attempt at a trial may take; null: any"),
-        ] = None,
-        report_timeout: Annotated[
-            float | None,
-            Field(gt=0, description="seconds that a trial may go without a report; null: any"),
-        ] = None,
-        memory: Annotated[
-            Size | None,
-            Field(
-                description="memory that a trial with all that it starts may hold, as 4GB, 512MiB "
-                "or bytes; null: any",
-            ),
-        ] = None,
+        trial_timeout: TrialTimeout = None,
+        report_timeout: ReportTimeout = None,
+        memory: Memory = None,
         startup_timeout: Annotated[
             float, Field(gt=0, description="seconds that importing the objective may take")
         ] = 300.0,

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from hpo_core import Driven, Interrupt, PluginError, Trial
 from hpo_core.workers.attempt import Limits
 from hpo_core.workers.drive import Drive
-from hpo_core.workers.sizes import Size
+from hpo_core.workers.limits import Memory, ReportTimeout, TrialTimeout
 
 
 def _placeable(resources: dict[str, float]) -> dict[str, float]:
@@ -24,7 +24,7 @@ def _placeable(resources: dict[str, float]) -> dict[str, float]:
 
 
 class RayExecutor:
-    """Implements `hpo_core.Executor`. Built once for a study."""
+    """Runs trials on a Ray cluster, in slots that Ray Tune places (a `hpo_core.Executor`)."""
 
     def __init__(
         self,
@@ -58,21 +58,9 @@ class RayExecutor:
                 description="times that Ray Tune starts a slot again, here or on another node; -1: any number",
             ),
         ] = 3,
-        trial_timeout: Annotated[
-            float | None,
-            Field(gt=0, description="seconds that one attempt at a trial may take; null: any"),
-        ] = None,
-        report_timeout: Annotated[
-            float | None,
-            Field(gt=0, description="seconds that a trial may go without a report; null: any"),
-        ] = None,
-        memory: Annotated[
-            Size | None,
-            Field(
-                description="memory that a trial with all that it starts may hold, as 4GB, 512MiB "
-                "or bytes; null: any",
-            ),
-        ] = None,
+        trial_timeout: TrialTimeout = None,
+        report_timeout: ReportTimeout = None,
+        memory: Memory = None,
         startup_timeout: Annotated[
             float,
             Field(

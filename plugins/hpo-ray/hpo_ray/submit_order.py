@@ -14,7 +14,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hpo_core.commands import CheckedStudy, UsageError, display, read_study
 from hpo_ray import submit_arrival, submit_code
@@ -162,7 +162,10 @@ def _files(
         found |= submit_code.closure(modules, folders)
     if LUGGAGE in {place.partition("/")[0] for place in found}:
         raise UsageError(f"a folder called {LUGGAGE} is in the way: rename it")
-    found[_place(study.path, working_dir)] = study.path
+    place = _place(study.path, working_dir)
+    found[place] = study.path
+    if study.switches is not None:
+        found[str(PurePosixPath(place).with_name(study.switches.name))] = study.switches
     bounded(found)
     return found
 

@@ -55,7 +55,7 @@ def run(text: str) -> StudySpec:
     """Run a study in this process."""
     catalog, _ = plugins.load()
     spec = check(parse(text, "digits.yaml"), catalog, CODE / "digits.yaml")
-    assert runner.run(spec, catalog, [], runner.Wishes(allow_code=True)) == 0
+    assert runner.run(spec, catalog, [], runner.Wishes(allow_code=True)) is None
     return spec
 
 

@@ -134,6 +134,20 @@ def test_the_order_has_the_study_as_written_the_code_and_the_versions(prepare: P
     assert order.study == "hills" and order.job.startswith("hills-")
 
 
+def test_what_switches_plugins_off_travels_with_the_study(prepare: Prepare, folder: Path) -> None:
+    """It is on the cluster where it is found first: beside the study file."""
+    text = '[plugins]\ndisable = ["hpo-trackers"]\n'
+    (folder / "hpo.toml").write_text(text)
+    (folder / "studies").mkdir()
+    (folder / "hills.yaml").rename(folder / "studies" / "hills.yaml")
+    order = prepare(file="studies/hills.yaml")
+    order.write(Path("written"))
+    assert (folder / "written" / "hpo.toml").read_text() == text
+    order = prepare(file="studies/hills.yaml", working_dir=folder)
+    order.write(Path("whole"))
+    assert (folder / "whole" / "studies" / "hpo.toml").read_text() == text
+
+
 @pytest.mark.parametrize(
     ("written", "overrides", "expected"),
     [

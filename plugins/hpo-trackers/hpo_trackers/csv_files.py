@@ -16,7 +16,7 @@ METRIC_COLUMNS = ("number", "attempt", "step", "seconds", "metric", "value")
 
 
 class CsvFiles:
-    """Implements `hpo_core.Tracker`. It has no options."""
+    """Writes every epoch's metrics to a table in the study's folder (a `hpo_core.Tracker`)."""
 
     def __init__(self, study: StudyInfo) -> None:
         self._trials = Table(study.directory / "trials.csv", TRIAL_COLUMNS)

@@ -19,7 +19,7 @@ HPARAM_METRIC = "hparam/{metric}"  # another name than the curve's, which Tensor
 
 
 class TensorBoard:
-    """Implements `hpo_core.Tracker`."""
+    """Writes event files that TensorBoard shows (a `hpo_core.Tracker`)."""
 
     def __init__(
         self,

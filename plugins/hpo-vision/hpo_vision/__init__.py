@@ -54,7 +54,8 @@ def register_objectives(register: Register) -> None:
 
 @hookimpl
 def register_commands(register: Register) -> None:
-    """Offer `hpo data`, `hpo export` and `hpo predict`."""
-    register("data", "hpo_vision.inspection.commands:app")
+    """Offer `hpo export`, `hpo predict` and words of `hpo data`."""
+    for word in ("stats", "verify", "materialize"):
+        register(f"data {word}", f"hpo_vision.inspection.commands:{word}")
     register("export", "hpo_vision.export.command:export")
     register("predict", "hpo_vision.prediction.command:predict")

@@ -42,11 +42,15 @@ class Described:
 def described(folder: Path) -> Described:
     """Read what a version's folder says of its model. Raises UsageError where it is not one of image-classification."""
     about = _metadata(folder / WEIGHTS)
-    classes = tuple(json.loads(about["classes"]))
-    channels, height, width = json.loads(about["input_shape"])
+    try:
+        model = dict(json.loads(about["model"]))
+        classes = tuple(map(str, json.loads(about["classes"])))
+        channels, height, width = map(int, json.loads(about["input_shape"]))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"the metadata of {folder / WEIGHTS} are damaged: {error}") from error
     mean, std = _normalization(folder / MAPPING, classes, channels)
     shape = InputShape(channels, height, width, len(classes))
-    return Described(folder, json.loads(about["model"]), shape, classes, mean, std)
+    return Described(folder, model, shape, classes, mean, std)
 
 
 def network_of(about: Described) -> nn.Module:
@@ -139,7 +143,10 @@ def _normalization(
         if tuple(mapping["classes"]) != classes:
             raise UsageError(f"{path} has other classes than the model beside it")
         scaling = mapping["normalization"]
-        return tuple(map(float, scaling["mean"])), tuple(map(float, scaling["std"]))
+        mean, std = (tuple(map(float, scaling[name])) for name in ("mean", "std"))
+        if not len(mean) == len(std) == channels:
+            raise UsageError(f"{path} scales other channels than the {channels} of the model")
+        return mean, std
     except FileNotFoundError:  # registered before the mapping was kept
         return (0.5,) * channels, (0.5,) * channels
     except (OSError, ValueError, KeyError, TypeError) as error:

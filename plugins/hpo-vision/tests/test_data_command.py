@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from data_words import app
 from drawn_files import annotate, annotated, noise, row, save
 from hpo_vision.datasets.walk import parts_of
-from hpo_vision.inspection.commands import app
 from hpo_vision.inspection.statistics import statistics_of
 from PIL import Image
 from recorded import points

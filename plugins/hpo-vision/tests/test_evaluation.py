@@ -16,7 +16,7 @@ from hpo_core import InputShape, runner
 from hpo_core.plugins import load
 from hpo_core.registry.judging import stored
 from hpo_core.registry.model_version import ModelVersion, list_versions
-from hpo_core.reproduction import reproduce
+from hpo_core.reproduction.training import reproduce
 from hpo_core.spec import check
 from hpo_core.storage import database
 from hpo_core.yaml_source import parse
@@ -62,7 +62,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
         if event.kind == "study_finished":
             weights.rename(folder / "moved.safetensors")
 
-    assert runner.run(spec, catalog, [gone]) == 0
+    assert runner.run(spec, catalog, [gone]) is None
     (folder / "moved.safetensors").rename(weights)
     (found,) = list_versions(database.open_existing(spec.storage))
     return found

@@ -21,7 +21,8 @@ from hpo_vision.export.command import export
 from hpo_vision.export.sessions import run, session
 from hpo_vision.loading import Described, dataset_of, described, network_of
 from recorded import points
-from tiny_version import Registered
+from tiny_version import FILES as REGISTERED
+from tiny_version import Registered, flipped
 from torch import nn
 from typer.testing import CliRunner
 
@@ -58,6 +59,25 @@ for name in sys.argv[1:]:
         exec(code.replace("image.png", "../image.png"), {})
     told.append([worst, said.getvalue().strip()])
 print(json.dumps(told))
+"""
+
+
+ALONE = """\
+import json, sys
+import numpy as np, onnxruntime
+
+given = np.load(sys.argv[1])
+session = onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProvider"])
+about = session.get_modelmeta().custom_metadata_map
+worst = 0.0
+for count in (1, 2, 7, 64):
+    [found] = session.run(["logits"], {"images": given["images"][:count]})
+    assert found.shape == (count, len(json.loads(about["classes"])))
+    worst = max(worst, float(np.abs(found - given["logits"][:count]).max()))
+[none] = session.run(["logits"], {"images": given["images"][:0]})
+assert none.shape == (0, 10)
+assert not {"torch", "onnx", "hpo_core"} & set(sys.modules)
+print(worst)
 """
 
 
@@ -159,6 +179,21 @@ def test_a_fresh_process_gets_the_same_logits(
         assert difference <= 1e-4 and said == str(guess)
 
 
+def test_onnxruntime_alone_gets_the_same_logits(
+    full: dict[str, Any], folder: Path, version: ModelVersion, tmp_path: Path
+) -> None:
+    """A process that has nothing else gets PyTorch's, for one image, for many and for none at all."""
+    pixels = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network_of(described(version.folder))(pixels * 2 - 1)
+    expected /= full["temperature"]["temperature"]
+    np.savez(tmp_path / "given.npz", images=pixels.numpy(), logits=expected.numpy())
+    command = [sys.executable, "-c", ALONE, tmp_path / "given.npz", folder / "full" / "model.onnx"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) <= 1e-4
+
+
 def test_int8_is_small_and_as_good_as_it_says(
     full: dict[str, Any], folder: Path, version: ModelVersion
 ) -> None:
@@ -217,16 +252,16 @@ def test_what_is_there_stays(tiny: Registered, full: dict[str, Any], folder: Pat
     assert (folder / "full" / "manifest.json").stat() == before
 
 
-def test_a_flipped_byte_is_refused(tiny: Registered, version: ModelVersion, tmp_path: Path) -> None:
-    path = version.folder / "labels_mapping.json"
-    content = path.read_bytes()
-    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-    try:
+@pytest.mark.parametrize("name", REGISTERED)
+def test_a_flipped_byte_is_refused(
+    tiny: Registered, version: ModelVersion, tmp_path: Path, name: str
+) -> None:
+    with flipped(version.folder / name):
         done = hpo("tiny@1", "--to", tmp_path / "new", "--storage", tiny.storage)
-    finally:
-        path.write_bytes(content)
-    assert isinstance(done.exception, StoreError) and str(path) in str(done.exception)
+    assert isinstance(done.exception, StoreError)
+    assert str(version.folder / name) in str(done.exception)
     assert not list(tmp_path.iterdir())
+    assert set(version.files) == set(REGISTERED)
 
 
 def test_a_changed_copy_is_refused(
@@ -280,6 +315,7 @@ from hpo_core.commands import Registry
 from hpo_vision.export import exporting
 
 exporting.network_of = lambda about: None
+exporting._Export._write_int8 = lambda self, folder: (folder / "model.int8.onnx").write_bytes(b"int8")
 storage, to = sys.argv[1], Path(sys.argv[2])
 
 def attempt(dies_at):
@@ -290,13 +326,14 @@ def attempt(dies_at):
                 os.kill(os.getpid(), signal.SIGKILL)
             return call(*given)
         return stepped
-    for name in ("_copy_weights", "_copy_mapping", "_write_onnx", "_write_card", "_write_manifest"):
+    for name in ("weights", "mapping", "onnx", "int8", "card", "manifest"):
+        name = f"_{'copy' if name in ('weights', 'mapping') else 'write'}_{name}"
         setattr(exporting._Export, name, step(getattr(exporting._Export, name)))
     os.sync, os.rename = step(os.sync), step(os.rename)
-    exporting.export(Registry.open(storage), "tiny@1", to, exporting.Wanted())
+    exporting.export(Registry.open(storage), "tiny@1", to, exporting.Wanted(quantize=True))
     os._exit(0)
 
-for dies_at in range(8):
+for dies_at in range(9):
     child = os.fork()
     if not child:
         attempt(dies_at)
@@ -306,11 +343,12 @@ for dies_at in range(8):
 
 
 def test_killed_at_any_step_it_is_not_there(tiny: Registered, tmp_path: Path) -> None:
-    """Before each of seven steps; the eighth attempt gets through, and nothing of the others is left."""
+    """Before each of eight steps; the ninth attempt gets through, and nothing of the others is left."""
     command = [sys.executable, "-c", KILLED, tiny.storage, tmp_path / "new"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.stdout.splitlines() == ["True False"] * 7 + ["False True"], done.stderr
-    assert {path.name for path in (tmp_path / "new").iterdir()} == FILES | {"manifest.json"}
+    assert done.stdout.splitlines() == ["True False"] * 8 + ["False True"], done.stderr
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert names == FILES | {"manifest.json", "model.int8.onnx"}
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 

@@ -66,6 +66,25 @@ def test_a_version_from_before_the_mapping_was_kept(copied: Path) -> None:
     assert described(copied).mean == (0.5,) * 3
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"classes": 3}, {"input_shape": [3, 16]}, {"model": "resnet18"}, {"input_shape": {}}],
+)
+def test_damaged_metadata_are_said(copied: Path, changes: dict[str, Any]) -> None:
+    """A folder that somebody gives has no sha256 to be compared with."""
+    retold(copied, **changes)
+    with pytest.raises(UsageError, match=r"the metadata of .*model\.safetensors are damaged"):
+        described(copied)
+
+
+def test_a_scaling_of_other_channels_is_said(copied: Path) -> None:
+    mapping = json.loads((copied / "labels_mapping.json").read_text())
+    mapping["normalization"]["mean"] = [0.5]
+    (copied / "labels_mapping.json").write_text(json.dumps(mapping))
+    with pytest.raises(UsageError, match="scales other channels than the 3 of the model"):
+        described(copied)
+
+
 def test_what_does_not_fit_is_said(version: ModelVersion, copied: Path) -> None:
     retold(copied, model={"name": "resnet18"})
     with pytest.raises(UsageError, match="does not fit the model 'resnet18' that is installed"):

@@ -175,7 +175,7 @@ Pair = namedtuple("Pair", "a b")  # refused
         ({"a": np.array(["x"])}, "a is a numpy value of type <U1"),
         (torch.eye(2).to_sparse(), "sparse"),
     ],
-    ids=str,
+    ids=["object", "tuple", "key", "set", "text", "sparse"],
 )
 def test_what_could_not_be_read_back_is_refused(value: Any, named: str) -> None:
     with pytest.raises(TypeError, match=named):

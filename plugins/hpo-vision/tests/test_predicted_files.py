@@ -71,6 +71,19 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     assert paths(tmp_path) == [str(tmp_path / "a" / "1.png"), str(tmp_path / "link.png")]
 
 
+def test_links_in_circles_end_for_patterns(tmp_path: Path) -> None:
+    """With two that lead upwards from one folder there are 2^40 ways to a file."""
+    save(tmp_path, "a/1.png", 1)
+    save(tmp_path, ".thumbnails/2.png", 2)
+    for name in ("b", "c"):
+        (tmp_path / "a" / name).symlink_to(tmp_path)
+    for pattern in ("**/*.png", "**", "a/**/1.png", "**/**/"):
+        assert paths(tmp_path / pattern if pattern[-1] != "/" else f"{tmp_path}/{pattern}") == [
+            str(tmp_path / "a" / "1.png")
+        ]
+    assert paths(tmp_path / ".thumb*" / "**") == [str(tmp_path / ".thumbnails" / "2.png")]
+
+
 def test_folders_deeper_than_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     depth = 1200
@@ -204,9 +217,11 @@ def test_what_people_have_is_read(tmp_path: Path) -> None:
     Image.new("RGBA", (3, 3), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     frames = [Image.new("RGB", (3, 3), colour) for colour in ("white", "black")]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
     Image.new("1", (7, 2), 1).save(tmp_path / "bits.png")
     Image.new("RGB", (6, 6), "white").save(tmp_path / "wrong.gif", "JPEG")
-    assert {row.label for row in rows(tmp_path)} == {"bright"} and len(rows(tmp_path)) == 6
+    Image.new("P", (4, 4), 0).save(tmp_path / "palette.png", transparency=0)  # black, and clear
+    assert {row.label for row in rows(tmp_path)} == {"bright"} and len(rows(tmp_path)) == 8
 
 
 def test_files_are_read_a_batch_ahead_and_no_more() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hpo_vision.inspection.commands import app
+from data_words import app
 from hpo_vision.prediction.models import loaded
 from hpo_vision.training.evaluation import measured
 from onnx import TensorProto, helper, numpy_helper
-from tiny_version import Registered
+from tiny_version import FILES, Registered, flipped
 from typer.testing import CliRunner
 
 from hpo_core.commands import Registry, UsageError
@@ -58,16 +59,15 @@ def test_a_fresh_process_predicts_as_it_was_measured(tiny: Registered, tmp_path:
     assert confusion == {(a, b): n for (a, b), n in np.ndenumerate(found) if n}
 
 
-def test_a_damaged_version_is_refused(tiny: Registered) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_version_is_refused(tiny: Registered, name: str) -> None:
+    folder = Registry.open(tiny.storage).get("tiny").folder
+    with flipped(folder / name), pytest.raises(StoreError, match=re.escape(str(folder / name))):
+        loaded("tiny@1", tiny.storage, "cpu")
+
+
+def test_what_is_no_version(tiny: Registered) -> None:
     assert loaded("tiny", tiny.storage, "cpu").name == "tiny@1"
-    file = Registry.open(tiny.storage).get("tiny").folder / "model.safetensors"
-    before = file.read_bytes()
-    try:
-        file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-        with pytest.raises(StoreError, match=r"model\.safetensors"):
-            loaded("tiny@1", tiny.storage, "cpu")
-    finally:
-        file.write_bytes(before)
     with pytest.raises(UsageError, match="no model 'tony' - did you mean 'tiny'"):
         loaded("tony", tiny.storage, "cpu")
 
@@ -93,6 +93,14 @@ def test_a_folder_is_enough(tiny: Registered, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
     with pytest.raises(UsageError, match=r"model\.safetensors is not what was exported"):
         loaded(str(tmp_path), "sqlite:///nowhere.db", "cpu")
+    for text, said in (
+        (json.dumps(manifest | {"files": {"gone.onnx": {"sha256": "0"}}}), r"gone\.onnx: No such"),
+        ("[1", r"manifest\.json is not what hpo export writes"),
+        ("[1]", r"manifest\.json is not what hpo export writes"),
+    ):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(UsageError, match=said):
+            loaded(str(tmp_path), "sqlite:///nowhere.db", "cpu")
 
 
 def graph(path: Path, inside: bool, weights: Any, **changes: str) -> Path:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import errno
+import fcntl
 import io
 import json
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -109,10 +112,12 @@ def test_the_most_uncertain_are_selected(
     images: Path, model: Callable[[Model], None], capsys: pytest.CaptureFixture[str], measure: Any
 ) -> None:
     (images / "cut.png").write_bytes(b"x")
+    (images / "c\n\x1b[31m.png").write_bytes(b"x")
     assert run(asked(images, select=3, by=measure)) == 1
     shown = capsys.readouterr()
     assert [Path(row["path"]).stem for row in rows_of(shown.out)] == ["3-127", "6-140", "2-100"]
     assert f"{images}/cut.png: no known format\n" in shown.err
+    assert f"{images}/c\\n\\x1b[31m.png: no known format\n" in shown.err
 
 
 def test_among_equals_the_first_are_selected() -> None:
@@ -178,6 +183,56 @@ def test_a_file_is_not_written_at_all(
     with pytest.raises(KeyError):
         run(asked(images, output=tmp_path / "rows.jsonl"))
     assert (tmp_path / "rows.jsonl").read_text() == "old" and set(os.listdir(tmp_path)) == before
+
+
+KILLED = """\
+import os, signal, sys
+from pathlib import Path
+from hpo_vision.prediction.output import Output
+
+with Output(Path(sys.argv[1])) as output:
+    output.write("half of a row")
+    os.replace = os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    Path.replace = os.replace
+    if sys.argv[2] == "late":
+        output.finish()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("moment", ["early", "late"])
+def test_a_killed_process_leaves_nothing_that_stays(tmp_path: Path, moment: str) -> None:
+    to = tmp_path / "rows.jsonl"
+    to.write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, to, moment], timeout=120)
+    assert done.returncode == -signal.SIGKILL and to.read_text() == "old"
+    assert set(os.listdir(tmp_path)) == {"rows.jsonl", ".rows.jsonl.part"}
+    with Output(to) as output:
+        output.write("new")
+        with pytest.raises(UsageError, match="another process is writing it"), Output(to):
+            pass
+        assert output.finish() == to
+    assert to.read_text() == "new" and os.listdir(tmp_path) == ["rows.jsonl"]
+
+
+def test_a_file_that_got_its_name_meanwhile_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process opens the unfinished file, and another one finishes it before the first has locked it."""
+    to, first = tmp_path / "rows.jsonl", Output(tmp_path / "rows.jsonl")
+    first.__enter__()
+    lock = fcntl.flock
+
+    def late(file: Any, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.write("of the first")
+        first.finish()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Output(to) as second:
+        second.write("half")
+        assert to.read_text() == "of the first"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,7 +11,7 @@ from recorded import Calls, component, points
 
 from hpo_core import Component, InputShape
 from hpo_core.errors import StudyFileError
-from hpo_core.spec import load_spec
+from hpo_core.spec import check, read
 from hpo_core.testing.training import installed_catalog
 
 
@@ -24,7 +24,7 @@ def problems(tmp_path: Path, augmentation: str, dataset: str = "digits") -> str:
         f"  dataset: {dataset}\n  augmentation: {augmentation}\n"
     )
     try:
-        load_spec(study, (), installed_catalog())
+        check(read(study, ()), installed_catalog(), study)
     except StudyFileError as error:
         return str(error)
     return ""

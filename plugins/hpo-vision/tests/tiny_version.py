@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ OBJECTIVE = {
     "optimizer": {"name": "adamw", "lr": 0.01},
     "device": "cpu",
 }
+
+
+FILES = ("evaluation.json", "labels_mapping.json", "model.safetensors", "provenance.json")
+"""What lies in its folder."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,20 @@ def registered(
         config=config,
         checkpoint=Path(last.checkpoint.path) / "model.safetensors",
         code_folder=None,
+        evaluation={"part": "test", "n": 0, "metrics": {}, "reason": "nobody asked for it"},
     )
     versions.register(engine, name, candidate, folder / "models")
     engine.dispose()
     return Registered(storage, last)
+
+
+@contextmanager
+def flipped(path: Path) -> Iterator[None]:
+    """A file with another bit in its middle; as it was at the end."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(content)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
+from hpo_vision.datasets import location
 from hpo_vision.datasets.changes import as_told
 from hpo_vision.datasets.options import (
     BatchSize,
@@ -69,4 +70,5 @@ def csv(
     )
 
 
-csv.changed_by = as_told  # type: ignore[attr-defined]  # an attribute that augmentations are checked by
+csv.changed_by = as_told  # type: ignore[attr-defined]  # attributes that others look for
+csv.location = location.folder_of_table  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
+from hpo_vision.datasets import location
 from hpo_vision.datasets.changes import as_told
 from hpo_vision.datasets.options import (
     BatchSize,
@@ -68,4 +69,5 @@ def image_folder(
     )
 
 
-image_folder.changed_by = as_told  # type: ignore[attr-defined]  # an attribute that augmentations are checked by
+image_folder.changed_by = as_told  # type: ignore[attr-defined]  # attributes that others look for
+image_folder.location = location.folder  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hpo_core import Dataset
+from hpo_vision.datasets import location
 from hpo_vision.datasets.changes import as_told
 from hpo_vision.datasets.options import (
     BatchSize,
@@ -73,4 +74,5 @@ def jsonl(
     )
 
 
-jsonl.changed_by = as_told  # type: ignore[attr-defined]  # an attribute that augmentations are checked by
+jsonl.changed_by = as_told  # type: ignore[attr-defined]  # attributes that others look for
+jsonl.location = location.folder  # type: ignore[attr-defined]

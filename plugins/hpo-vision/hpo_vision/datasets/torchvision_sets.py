@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hpo_core import Dataset
+from hpo_vision.datasets import location
 from hpo_vision.datasets.changes import always
 from hpo_vision.datasets.options import (
     BatchSize,
@@ -87,6 +88,7 @@ def _offered(source: Source, title: str) -> Callable[..., Dataset]:
     factory: Any = build if len(names) > 1 else functools.partial(build, variant=names[0])
     factory.__doc__ = _described(source)
     factory.changed_by = always(source.changes)
+    factory.location = location.root
     return factory  # type: ignore[no-any-return]  # Any, for the attributes
 
 

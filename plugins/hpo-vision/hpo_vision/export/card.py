@@ -10,11 +10,11 @@ USE = """\
 import json
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 classes = json.load(open("labels_mapping.json", encoding="utf-8"))["classes"]
-picture = Image.open("image.png").convert("{mode}").resize(({width}, {height}))
+picture = ImageOps.fit(Image.open("image.png").convert("{mode}"), ({width}, {height}))
 images = np.asarray(picture, np.float32).reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2) / 255
 {scaling}[logits] = session.run(["logits"], {{"images": np.ascontiguousarray(images)}})
 print(classes[logits[0].argmax()])

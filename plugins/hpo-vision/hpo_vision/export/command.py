@@ -5,60 +5,22 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from hpo_vision.export import arguments as given
+
 
 def export(
-    reference: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL@ALIAS",
-            help="A version by its number or alias; without one the newest.",
-            show_default=False,
-        ),
-    ],
-    to: Annotated[
-        Path,
-        typer.Option("--to", metavar="DIR", help="A new or empty folder.", show_default=False),
-    ],
-    normalize_inside: Annotated[
-        bool,
-        typer.Option(
-            "--normalize-inside",
-            help="The ONNX model takes pixels of 0..1 and scales them itself.",
-        ),
-    ] = False,
-    temperature: Annotated[
-        bool,
-        typer.Option(
-            "--temperature",
-            help="Divide the logits by a temperature that is fitted to the validation part.",
-        ),
-    ] = False,
-    quantize: Annotated[
-        bool,
-        typer.Option(
-            "--quantize", help="An int8 model, too, calibrated on images of the training part."
-        ),
-    ] = False,
-    max_loss: Annotated[
-        float,
-        typer.Option(
-            "--max-loss",
-            min=0,
-            max=1,
-            metavar="X",
-            help="The most accuracy that the int8 model may lose on the validation part.",
-        ),
-    ] = 0.01,
-    storage: Annotated[
-        str, typer.Option("--storage", metavar="URL", help="The database, as in the study file.")
-    ] = "sqlite:///runs/hpo.db",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout.")
-    ] = False,
+    reference: given.Reference,
+    to: given.To,
+    normalize_inside: given.NormalizeInside = False,
+    temperature: given.Temperature = False,
+    quantize: given.Quantize = False,
+    max_loss: given.MaxLoss = 0.01,
+    storage: given.Storage = "sqlite:///runs/hpo.db",
+    json: given.Json = False,
 ) -> None:
     """A model version as files: safetensors, ONNX, labels, model card; int8 if asked.
 

@@ -1,4 +1,4 @@
-"""`hpo data`: what a dataset is like, whether it is to be trusted, and its images as files.
+"""`hpo data stats|verify|materialize`: what a dataset is like, whether it is to be trusted, its images as files.
 
 It takes every dataset that a study may name, ours or not, with the options that a study would give it. What is slow to
 import stands in the functions' bodies.
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     from hpo_core import Component, Dataset
     from hpo_vision.inspection.statistics import Statistics
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Datasets: statistics, verification, images as files.",
-)
-
 Name = Annotated[
     str,
     typer.Argument(metavar="NAME", help="As `hpo list datasets` says.", show_default=False),
@@ -34,7 +27,6 @@ Overrides = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
-@app.command()
 def stats(
     name: Name,
     overrides: Overrides = None,
@@ -66,7 +58,6 @@ def stats(
     _print_statistics(found)
 
 
-@app.command()
 def verify(
     name: Name,
     overrides: Overrides = None,
@@ -119,7 +110,6 @@ def _judged(component: Component) -> tuple[list[str], list[str], int]:
     return [*changed, *found.errors()], found.warnings(), images
 
 
-@app.command()
 def materialize(
     name: Name,
     to: Annotated[

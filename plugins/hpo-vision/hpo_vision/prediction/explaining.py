@@ -20,10 +20,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hpo_core.commands import UsageError
+from hpo_vision.datasets.pictures import shown
 from hpo_vision.prediction.found import Found
 from hpo_vision.prediction.models import Model
 from hpo_vision.prediction.reading import Reader
-from hpo_vision.prediction.rows import Row
+from hpo_vision.prediction.rows import Row, said
 
 CELLS = 4
 """Coarser maps than these show nothing: for small images those of an earlier stage are taken."""
@@ -67,16 +68,13 @@ class Explainer:
             return None
         picture = self._reader.read(Found(row.path))  # again: pixels are not kept beside rows
         if picture.pixels is None:
-            print(f"{row.path}: cannot be explained: {picture.error}", file=sys.stderr)
+            print(f"{said(row.path)}: cannot be explained: {picture.error}", file=sys.stderr)
             return None
         heat = self.heat(picture.pixels, self._classes.index(row.label))
         self._drawn += 1
         path = self._folder / f"{self._drawn:06}-{_plain(row.path)}.png"
-        try:
-            overlay(picture.pixels, heat).save(path)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-        return str(path)
+        _save(overlay(picture.pixels, heat), path)
+        return shown(path)
 
     def heat(self, pixels: Tensor, label: int) -> Tensor:
         """How much each place of pixels (C, H, W) speaks for a label: (H, W) from 0 to 1, all 0 if none does."""
@@ -180,6 +178,17 @@ def overlay(pixels: Tensor, heat: Tensor) -> Image.Image:
     page.paste(picture, (0, 0))
     page.paste(Image.fromarray(mixed.astype(np.uint8)), (size[0] + 4, 0))
     return page
+
+
+def _save(page: Image.Image, path: Path) -> None:
+    """Write a PNG, whole or not at all. Raises UsageError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        page.save(part, "PNG")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _plain(path: str) -> str:

@@ -159,8 +159,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
                     raise UsageError(
                         f"{folder / name} is not what was exported: its sha256 is another one"
                     )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"cannot read the export in {folder}: {error!r}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is not what hpo export writes: {error!r}") from error
     return manifest
 
 

@@ -49,6 +49,14 @@ class Row:
         return found
 
 
+def said(path: str) -> str:
+    """A path on a line for people: what would end the line, or move a terminal's cursor, is escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in shown(path)
+    )
+
+
 def judged(
     logits: Tensor, classes: Sequence[str], top: int
 ) -> list[tuple[dict[str, float], dict[Measure, float]]]:

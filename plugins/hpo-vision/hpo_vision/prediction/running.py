@@ -21,7 +21,7 @@ from hpo_vision.prediction.models import Model, loaded
 from hpo_vision.prediction.output import Output
 from hpo_vision.prediction.predicting import predictions
 from hpo_vision.prediction.reading import Reader, quiet
-from hpo_vision.prediction.rows import Lines, Row
+from hpo_vision.prediction.rows import Lines, Row, said
 from hpo_vision.prediction.selection import Selection
 from hpo_vision.prediction.tally import Tally
 from hpo_vision.training.settings import Device
@@ -125,8 +125,7 @@ class _Prediction:
         for row in rows:
             self._selection.offer(row)
             if row.error is not None:  # it has no row where only some are selected
-                document = row.document()
-                self._progress.say(f"{document['path']}: {row.error}")
+                self._progress.say(f"{said(row.path)}: {row.error}")
 
     def _tell(self, rows: list[Row]) -> None:
         if self._explainer is not None:

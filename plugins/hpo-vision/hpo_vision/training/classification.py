@@ -6,14 +6,17 @@ in `hpo_vision.training.training`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo_core import Component, Evaluation, Run
 from hpo_vision.training import settings
-from hpo_vision.training.settings import Parts, Setup
+from hpo_vision.training.settings import Device, Parts, Setup
 from hpo_vision.training.suitability import check
+
+if TYPE_CHECKING:
+    from hpo_core.commands import Registry
 
 METRICS = (
     "train_loss",
@@ -110,6 +113,44 @@ def evaluate(
 
 
 image_classification.evaluate = evaluate  # type: ignore[attr-defined]
+
+
+def predict(
+    registry: Registry,
+    reference: str,
+    paths: Sequence[str],
+    *,
+    top: int = 5,
+    batch_size: int = 64,
+    device: Device = "auto",
+    max_megapixels: float = 20.0,
+) -> Iterator[dict[str, Any]]:
+    """A row for each image (`hpo_core.contracts`); the options are those of `hpo predict`."""
+    from hpo_vision.prediction.calling import rows
+
+    return rows(registry, reference, paths, top, batch_size, device, int(max_megapixels * 1e6))
+
+
+def export(
+    registry: Registry,
+    reference: str,
+    to: Path,
+    *,
+    normalize_inside: bool = False,
+    temperature: bool = False,
+    quantize: bool = False,
+    max_loss: float = 0.01,
+) -> dict[str, Any]:
+    """Write a model to a folder (`hpo_core.contracts`); the options are those of `hpo export`."""
+    from hpo_vision.export import exporting
+
+    wanted = exporting.Wanted(normalize_inside, temperature, quantize, max_loss)
+    return exporting.export(registry, reference, to, wanted)
+
+
+# what `hpo_core.Model` does with the models of this objective
+image_classification.predict = predict  # type: ignore[attr-defined]
+image_classification.export = export  # type: ignore[attr-defined]
 
 # what a study made from a text optimizes
 image_classification.metric = ("val_accuracy", "maximize")  # type: ignore[attr-defined]
