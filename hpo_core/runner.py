@@ -168,39 +168,57 @@ def _drive(
         _begin(spec, catalog, study, origin)
         for change in found.changed:
             study.note("study_changed", change=str(change))
-        _sweep(spec, study)
-        _sweep_store(study)
-        try:
-            executor.run(study, _Urgency(signals, found.lease))
-        except KeyboardInterrupt:
-            if signals.received is None:
-                raise
-        finally:
-            study.release()
-        _sweep(spec, study)  # what attempts saved and did not live to report
-        if not signals.now and study.blocked is None:
-            disposal.settle()
-            _sweep_store(study)
-        if study.done:
-            try:
-                _close(spec, catalog, engine, found.record, study, lambda: bool(signals.received))
-            except StoppedError:
-                assert signals.received is not None  # which stopped the evaluation
-                _stop(study, f"{signals.received.name}, before its model was registered")
-                return signals.received
-        elif study.blocked is not None:
-            _stop(study, study.blocked)
-            raise _stuck(study, study.blocked)
-        elif signals.received is not None:
-            _stop(study, signals.received.name)
+        _execute(spec, study, executor, _Urgency(signals, found.lease), disposal)
+        if not _concluded(spec, catalog, engine, found.record, study, signals):
             return signals.received
-        else:
-            raise HpoError(
-                f"the executor '{spec.executor['name']}' returned before the study was done"
-            )
     if study.best() is None:
         raise _no_success(spec.study)
     return None
+
+
+def _execute(
+    spec: StudySpec, study: DrivenStudy, executor: Executor, urgency: _Urgency, disposal: Disposal
+) -> None:
+    """Have trials run until the study is done or is to stop, and leave no checkpoint behind that nobody needs."""
+    _sweep(spec, study)
+    _sweep_store(study)
+    try:
+        executor.run(study, urgency)
+    except KeyboardInterrupt:
+        if urgency.signals.received is None:
+            raise
+    finally:
+        study.release()
+    _sweep(spec, study)  # what attempts saved and did not live to report
+    if not urgency.signals.now and study.blocked is None:
+        disposal.settle()
+        _sweep_store(study)
+
+
+def _concluded(
+    spec: StudySpec,
+    catalog: Catalog,
+    engine: Engine,
+    record: StudyRecord,
+    study: DrivenStudy,
+    signals: Signals,
+) -> bool:
+    """Say how a run ended: with the study's end, or (False) by a signal. Raises when it got stuck."""
+    if study.done:
+        try:
+            _close(spec, catalog, engine, record, study, lambda: bool(signals.received))
+            return True
+        except StoppedError:
+            assert signals.received is not None  # which stopped the evaluation
+            _stop(study, f"{signals.received.name}, before its model was registered")
+            return False
+    if study.blocked is not None:
+        _stop(study, study.blocked)
+        raise _stuck(study, study.blocked)
+    if signals.received is None:
+        raise HpoError(f"the executor '{spec.executor['name']}' returned before the study was done")
+    _stop(study, signals.received.name)
+    return False
 
 
 def _stop(study: DrivenStudy, reason: str) -> None:

@@ -60,6 +60,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Among several processes (`pytest -n 2 --dist loadgroup`) a file stays in one, and so does the Ray cluster."""
     for item in items:
