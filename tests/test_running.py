@@ -13,7 +13,7 @@ import pytest
 
 from hpo_core import Run, plugins
 from hpo_core.catalog import Catalog, Entry
-from hpo_core.cli import main
+from hpo_core.cli import main, view
 from hpo_core.cli.running import again
 
 STUDY = """\
@@ -71,6 +71,13 @@ def test_every_problem_is_told_with_its_place(hpo: Hpo, command: str) -> None:
     assert not err.startswith("error:") and "Traceback" not in err
     assert ("2 problems" in err) == (command == "validate")
     assert not Path("runs").exists()
+
+
+def test_no_view_is_opened_for_a_wrong_file(hpo: Hpo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would move the cursor of a terminal to say nothing."""
+    opened: list[object] = []
+    monkeypatch.setattr(view, "choose", lambda **how: opened.append(how))
+    assert hpo("run", "study.yaml", "budget.trials=0")[0] == 3 and opened == []
 
 
 def test_one_problem_is_one_problem(hpo: Hpo) -> None:

@@ -83,6 +83,7 @@ def run(
         return preview(*study.check(), json=json)
     from hpo_core.cli import startup, view
 
+    study.check()  # before a view takes the terminal
     startup.allow_pydantic_plugins()
     with view.choose(json=json, command=again(sys.argv)) as shown:
         result = study.monitor(shown.on_event).run(
