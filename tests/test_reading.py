@@ -185,6 +185,16 @@ def test_show_tells_every_epoch(hpo: Hpo, studied: StudySpec) -> None:
     assert diverged["reports"][0]["decision"] == "stop"
 
 
+def test_show_tells_what_it_takes_to_train_a_trial_again(hpo: Hpo, studied: StudySpec) -> None:
+    origin = hpo("show", "bowl", "0", "--provenance").json
+    assert origin["study_file"]["study"] == "bowl" and origin["objective"] == "mixed"
+    assert origin["seeds"]["study"] == studied.seed and origin["steps"] == 3
+    assert origin["environment"]["versions"]["hpo-core"]
+    assert [attempt["ending"] for attempt in origin["attempts"]] == ["finished"]
+    refused = hpo("show", "bowl", "99", "--provenance")
+    assert refused.code == 2 and "no trial 99" in refused.err
+
+
 def test_show_tells_what_was_measured_of_each_attempt(
     hpo: Hpo, make_spec: MakeSpec, catalog: Catalog
 ) -> None:
@@ -322,6 +332,7 @@ def test_a_study_and_a_trial_of_optunas_own_are_read(
     assert [study["study"] for study in hpo("status", "--json").json] == ["bowl"]
     waiting = hpo("trials", "bowl", "--json").json[2]
     assert (waiting["state"], waiting["params"], waiting["attempt"]) == ("paused", {}, 0)
+    assert "has not been run by hpo" in hpo("show", "bowl", "2", "--provenance").err
 
 
 def test_a_command_that_does_not_make_sense(hpo: Hpo) -> None:

@@ -16,6 +16,9 @@ from hpo_core.errors import NoSuccessError, UsageError
 from hpo_core.trial import Event, json_safe
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from hpo_core.storage.reading import TrialRow
     from hpo_core.storage.studies import StudyRecord
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.", show_default=False)]
@@ -79,6 +82,12 @@ def trials(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) 
 def show(
     study: Name,
     trial: Annotated[int, typer.Argument(metavar="N", min=0, help="The trial's number.")],
+    provenance: Annotated[
+        bool,
+        typer.Option(
+            "--provenance", help="What it takes to train it again, as one JSON document instead."
+        ),
+    ] = False,
     storage: Storage = DEFAULT_STORAGE,
     json: Json = False,
 ) -> None:
@@ -90,6 +99,8 @@ def show(
     row = reading.trial(engine, record, trial)
     if row is None:
         raise UsageError(f"study '{study}' has no trial {trial}: see hpo trials {study}")
+    if provenance:
+        return print_json(_provenance(engine, record, row))
     told = reading.events(engine, record, trial)
     folder = Path(record.directory, "trials", f"{trial:04d}", f"attempt-{row.attempt}")
     if json:
@@ -109,6 +120,14 @@ def show(
     for name, value in row.attributes.items():
         print(f"  [{clean(name)}] {_shown(name, value)}")
     _print_history(told)
+
+
+def _provenance(engine: Engine, record: StudyRecord, row: TrialRow) -> dict[str, Any]:
+    from hpo_core.registry.origin import origin_of
+
+    if not row.attempt:
+        raise UsageError(f"trial {row.number} of study '{record.name}' has not been run by hpo")
+    return origin_of(engine, record, row.number)
 
 
 def _shown(name: str, value: Any) -> str:
