@@ -287,7 +287,10 @@ class Interrupt(Protocol):
 
 @runtime_checkable
 class Executor(Protocol):
-    """Where trials run. A small driver around a study."""
+    """Where trials run. A small driver around a study.
+
+    It may have an attribute `threads`, the number that a trial computes with, which is recorded with the study.
+    """
 
     def run(self, study: Driven, interrupt: Interrupt) -> None:
         """Ask for trials and run them until `ask` gives None and nothing runs any more.

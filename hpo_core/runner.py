@@ -165,7 +165,7 @@ def _drive(
 
     with Signals(stop) as signals, tracked(spec, catalog, study):
         study.describe(standing.description(spec, origin["environment"]))
-        _begin(spec, catalog, study, origin)
+        _begin(spec, catalog, study, {**origin, "threads": getattr(executor, "threads", None)})
         for change in found.changed:
             study.note("study_changed", change=str(change))
         _execute(spec, study, executor, _Urgency(signals, found.lease), disposal)

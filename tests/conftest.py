@@ -18,6 +18,7 @@ from object_store import s3_server as s3_server
 from postgres import postgres as postgres
 from postgres import storage as storage
 from pydantic import Field
+from xdist.scheduler import LoadFileScheduling
 
 from hpo_core import (
     CONTINUE,
@@ -60,12 +61,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Among several processes (`pytest -n 2 --dist loadgroup`) a file stays in one, and so does the Ray cluster."""
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class OneCluster(LoadFileScheduling):  # type: ignore[misc]  # which has no types
+    """Among several processes (`pytest -n 2`) a file's tests stay in one, and so do those of the Ray cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "ray" if file.startswith(("plugins/hpo-ray/", "tests/test_docker")) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCluster:
+    return OneCluster(config, log)
 
 
 def bowl(

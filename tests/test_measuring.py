@@ -351,14 +351,24 @@ def test_the_command_says_what_came_out(
 
 
 def test_a_version_comes_out_again(
-    toy_spec: Callable[..., StudySpec], run: RunStudy, toy: Path, monkeypatch: pytest.MonkeyPatch
+    toy_spec: Callable[..., StudySpec],
+    run: RunStudy,
+    toy: Path,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    executor = catalog.entry("executors", "processes").factory
+    monkeypatch.setattr(executor, "threads", 3, raising=False)  # as those with processes have it
     spec = toy_spec()
     run(spec, allow_code=True)
     (version,) = models(spec)
+    assert version.provenance["threads"] == 3
     steps: list[int] = []
     done = reproduce(version, [str(toy)], told=lambda report: steps.append(report.step))
     assert done.accepted and done.same_weights and done.metric.same
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
     assert steps == [1, 2, 3, 4]
     assert {each.name: each.same for each in done.tested if each.name != "latency_seconds"} == {
         "accuracy": True,

@@ -29,6 +29,7 @@ def origin_of(engine: Engine, record: StudyRecord, number: int) -> dict[str, Any
     `study_file`        as it was understood when the driver of the last attempt began; `success_criteria` of it
     `environment`       of that driver: commit, branch, sha256 of the diff, versions, platform, hardware
     `environments`      of other drivers that ran the trial, by the number of their first event, where they differ
+    `threads`           that the trial computed with, where its executor says so
     `objective`         its name; `dataset` and `augmentation` are those of its options, where it has such. `dataset`
                         has also `dataset_root` and `dataset_version` where its files were of a registered version
     `seeds`             of the study and of the trial
@@ -73,6 +74,7 @@ def _surroundings(drivers: Mapping[int, Mapping[str, Any]], ran: list[int]) -> d
         "success_criteria": criteria,
         "environment": here,
         "environments": others or None,
+        "threads": last.get("threads"),
     }
 
 

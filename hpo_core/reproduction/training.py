@@ -1,14 +1,16 @@
 """A model version trained again from its record.
 
-The trial runs as it did: with its number, its seed and its values, for as many epochs, in this process and without a
-study, since nothing is searched. Whether the result may differ depends on what it is run on: the same libraries on the
-same kind of machine give the same weights, bit for bit, if the objective is repeatable; others round otherwise.
+The trial runs as it did: with its number, its seed, its values and as many threads, for as many epochs, in this process
+and without a study, since nothing is searched. Whether the result may differ depends on what it is run on: the same
+libraries on the same kind of machine give the same weights, bit for bit, if the objective is repeatable; others round
+otherwise.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from hpo_core.reproduction.result import Number, Reproduction
 from hpo_core.scheduling import CONTINUE, Decision
 from hpo_core.trial import Checkpoint, Ending, Report, Trial
 from hpo_core.workers.log import captured, path_of, write_traceback
+from hpo_core.workers.threads import environment
 
 TIMEOUT = 3600.0
 """Seconds that measuring may take: whoever waits for it can press Ctrl-C."""
@@ -43,6 +46,8 @@ def reproduce(
     Raises UsageError when the record is not enough, and HpoError when the trial does not end as it did.
     """
     origin = _origin(version)
+    if origin.get("threads"):
+        os.environ.update(environment(origin["threads"]))  # before anything reads it
     catalog, _ = plugins.load()
     trial = _trial(version, origin, code_path)
     report, folder = _trained(trial, version.label, origin, catalog, told)

@@ -11,6 +11,7 @@ from hpo_core.workers.attempt import Limits
 from hpo_core.workers.drive import Drive
 from hpo_core.workers.limits import Memory, ReportTimeout, TrialTimeout
 from hpo_core.workers.pool import Pool
+from hpo_core.workers.threads import environment
 from hpo_local.cores import usable_cores
 
 
@@ -50,11 +51,11 @@ class Processes:
             study.commit()
             return
         pool = Pool(
-            first.objective, self.workers, self._environment(), self.startup_timeout, self.limits
+            first.objective,
+            self.workers,
+            environment(self.threads),  # more threads than cores make torch many times slower
+            self.startup_timeout,
+            self.limits,
         )
         with pool:
             Drive(study, pool, self.limits, first).run(interrupt)
-
-    def _environment(self) -> dict[str, str]:
-        """What numerical libraries read when they are loaded. More threads than cores makes torch many times slower."""
-        return {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}

@@ -28,6 +28,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from hpo_core import ExecutorError, Outcome, PluginError
+from hpo_core.workers import threads
 from hpo_core.workers.attempt import Attempt
 from hpo_core.workers.frames import Message
 from hpo_ray.cluster import DOUBT, SILENCE, Cluster, bounded
@@ -68,7 +69,7 @@ class Crew:
                 "roster": name,
                 "objective": objective,
                 "directory": str(Path.cwd()),
-                "environment": _environment(options.resources),
+                "environment": _environment(options),
                 "limits": asdict(options.limits),
                 "startup_timeout": options.startup_timeout,
             },
@@ -313,13 +314,12 @@ def _headless(seconds: float) -> ExecutorError:
     )
 
 
-def _environment(resources: dict[str, float]) -> dict[str, str]:
+def _environment(options: RayExecutor) -> dict[str, str]:
     """What the slots' templates get of the driver's environment, and what their resources mean to libraries."""
-    threads = str(max(1, int(resources.get("cpu", 1))))
-    environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment = threads.environment(options.threads)
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    if not resources.get("gpu"):
+    if not options.resources.get("gpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ""  # Ray hides no device from who has asked for none
     return environment
 

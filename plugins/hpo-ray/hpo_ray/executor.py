@@ -71,6 +71,7 @@ class RayExecutor:
     ) -> None:
         self.workers = workers
         self.resources = {name: number for name, number in resources.items() if number}
+        self.threads = max(1, int(resources.get("cpu", 1)))
         self.address = address
         self.max_failures = max_failures
         self.limits = Limits(trial_timeout, report_timeout, memory)
