@@ -28,7 +28,7 @@ from hpo_core.registry import dashboard, files, logbook, provenance
 from hpo_core.registry.changing import changing
 from hpo_core.registry.files import EVALUATION, PROVENANCE, digest
 from hpo_core.registry.model_version import ModelVersion, list_versions, read, version_of
-from hpo_core.registry.placing import placed
+from hpo_core.registry.version_folder import placed
 from hpo_core.storage.tables import hpo_model_versions as table
 from hpo_core.trial import json_safe
 
