@@ -187,8 +187,8 @@ def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) ->
     print(f"{result.metric} {number(found.value)} by trial {found.number} of study {study}")
     for name, value in found.params.items():
         print(f"  {clean(name)} = {clean(value)}")
-    if result.model is not None:
-        print(f"model {result.model_version}: {result.model.version.path}")
+    if (model := result.model) is not None:
+        print(f"model {model.version.label}: {model.version.path}")
 
 
 def _done(record: StudyRecord) -> str:

@@ -137,8 +137,9 @@ class StudyResult:
         return self._model().export(to, **options)
 
     def _model(self) -> Model:
-        if self.model is None:
+        model = self.model
+        if model is None:
             raise UsageError(
                 f"no model of study '{self.study}' was registered: register(best_as=...) in the study does it"
             )
-        return self.model
+        return model

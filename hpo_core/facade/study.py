@@ -68,11 +68,10 @@ class Study:
     """
 
     def __init__(self, name: str, folder: str | Path = ".") -> None:
-        path = Path(folder, "study.yaml")  # which need not be there
-        self._source: Source = yaml_source.parse("{}", f"study '{name}'")
-        self._path = path
+        empty = yaml_source.parse("{}", f"study '{name}'")
+        self._source: Source = yaml_source.apply_override(empty, override("study", name))
+        self._path = Path(folder, "study.yaml")  # which need not be there
         self._observers: tuple[Observer, ...] = ()
-        self._source = yaml_source.apply_override(self._source, override("study", name))
 
     @classmethod
     def load(cls, path: str | Path, *overrides: str) -> Study:
@@ -109,12 +108,14 @@ class Study:
         trials: int | None = None,
         epochs: int | None = None,
         hours: float | None = None,
-        max_attempts: int = 3,
+        max_attempts: int | None = None,
     ) -> Study:
-        """When the study is done: at the first of these totals, over every run of it."""
-        limits = {"trials": trials, "epochs": epochs, "hours": hours}
-        given = {key: value for key, value in limits.items() if value is not None}
-        return self._with("budget", {**given, "max_attempts": max_attempts})
+        """When the study is done: at the first of these totals, over every run of it.
+
+        A trial that has lost its worker `max_attempts` times fails.
+        """
+        limits = {"trials": trials, "epochs": epochs, "hours": hours, "max_attempts": max_attempts}
+        return self._with("budget", {key: each for key, each in limits.items() if each is not None})
 
     def seed(self, seed: int) -> Study:
         """What all randomness derives from."""

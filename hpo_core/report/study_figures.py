@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from hpo_core.report.cost import planned
 from hpo_core.report.drawing import BEST, DENSE, SOFT, STATES, Drawing, canvas, scale
@@ -12,6 +13,9 @@ from hpo_core.report.facts import Facts
 from hpo_core.report.wording import cut, number, parameters, plain, short
 from hpo_core.results.importance import SURE
 from hpo_core.results.trials import ResultTrial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TIPS = 1000
 """Marks that say which trial they are; more would make the page large."""
@@ -52,10 +56,21 @@ def history(facts: Facts) -> Drawing:
             )
             if len(ranked) <= TIPS:
                 drawing.tip(marks, *(_about(trial, names) for trial in own))
-    failed = [trial for trial in facts.trials if trial.failed]
+    _draw_failed(axes, facts)
+    _draw_best_so_far(axes, facts, ranked)
+    if not facts.maximizes:
+        scale(axes.yaxis, [trial.value or 0.0 for trial in ranked])
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
+    return drawing
+
+
+def _draw_failed(axes: Axes, facts: Facts) -> None:
+    """A cross at the bottom for each trial that has failed, and so has no value."""
+    failed = [trial.number for trial in facts.trials if trial.failed]
     if failed:
         axes.plot(
-            [trial.number for trial in failed],
+            failed,
             [0.02] * len(failed),
             "x",
             color=STATES["fail"],
@@ -64,6 +79,9 @@ def history(facts: Facts) -> Drawing:
             label=f"failed ({len(failed)})",
             rasterized=len(failed) > DENSE,
         )
+
+
+def _draw_best_so_far(axes: Axes, facts: Facts, ranked: list[ResultTrial]) -> None:
     finished = [trial for trial in ranked if trial.finished]
     best = max if facts.maximizes else min
     so_far = list(accumulate((trial.value or 0.0 for trial in finished), best))
@@ -76,11 +94,6 @@ def history(facts: Facts) -> Drawing:
             linewidth=1.4,
             label="best so far",
         )
-    if not facts.maximizes:
-        scale(axes.yaxis, [trial.value or 0.0 for trial in ranked])
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
-    return drawing
 
 
 def importance(facts: Facts) -> Drawing | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hpo_core.commands import Registry, UsageError
+from hpo_core.commands import Registry
 from hpo_vision.prediction.found import Search
 from hpo_vision.prediction.models import loaded
 from hpo_vision.prediction.predicting import predictions
@@ -23,9 +23,7 @@ def rows(
     most_pixels: int,
 ) -> Iterator[dict[str, Any]]:
     """A row for each image that `paths` name, in JSON types. Raises UsageError when there is none."""
-    search = Search(tuple(paths))
-    if next(iter(search), None) is None:
-        raise UsageError(f"there is no image in {', '.join(paths)}")
+    search = Search(paths).checked()
     model = loaded(reference, registry.storage, device)
     reader = Reader(model.shape, most_pixels)
     with quiet():

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo_core.commands import UsageError
 from hpo_vision.datasets._folders import EXTENSIONS
 
 
@@ -44,6 +45,15 @@ class Search:
                 yield from self._matching(word)
             else:
                 yield Found(word, "no such file or directory")
+
+    def checked(self) -> Search:
+        """This search. Raises UsageError where the words name nothing at all."""
+        if next(iter(self), None) is None:
+            raise UsageError(
+                f"there is no image in {', '.join(self._words)}: what is in folders is called like one "
+                "(.png, .jpg, ...)"
+            )
+        return self
 
     def _matching(self, pattern: str) -> Iterator[Found]:
         paths = _anywhere(pattern) if "**" in pattern else sorted(glob.glob(pattern))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpo_core.commands import UsageError
 from hpo_vision.prediction import progress
 from hpo_vision.prediction.choices import Format, Measure, Truth
 from hpo_vision.prediction.explaining import Explainer
@@ -49,11 +48,7 @@ class Asked:
 
 def run(asked: Asked) -> int:
     """Predict; the exit code. Raises UsageError for what cannot be done at all, before anything is written."""
-    search = Search(asked.words)
-    if next(iter(search), None) is None:
-        raise UsageError(
-            f"there is no image in {', '.join(asked.words)}: what is in folders is called like one (.png, .jpg, ...)"
-        )
+    search = Search(asked.words).checked()
     with Output(asked.output) as output:
         model = loaded(asked.model, asked.storage, asked.device)
         explainer = (
