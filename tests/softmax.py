@@ -2,13 +2,16 @@
 
 All of its state (weights and random numbers) is in its checkpoints. It also keeps a diary beside the study, so that a
 test knows what was trained, whatever the study believes: `begun` gets a line `trial attempt epochs-restored` when an
-attempt begins, `trained` a line `trial attempt epoch` when an epoch is trained and not yet saved.
+attempt begins, `trained` a line `trial attempt epoch` when an epoch is trained and not yet saved. A file `turns`, where
+there is one, holds the number of trials that may go on; the others wait when they have begun.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,7 @@ def train(run: Run, lr: float, decay: float, epochs: int, passes: int = 1) -> No
         weights = load_file(folder / "model.safetensors")["weights"]
         generator.bit_generator.state = json.loads((folder / "random.json").read_text())
     note("begun", run, done)
+    await_turn(run.trial.number)
     for epoch in range(done + 1, epochs + 1):
         for _ in range(passes):
             descend(weights, lr, decay, generator)
@@ -70,6 +74,13 @@ def accuracy(weights: Any) -> float:
     images, labels = digits()[0][-360:], digits()[1][-360:]
     scores = np.hstack([images, np.ones((len(images), 1))]) @ weights
     return float((scores.argmax(1) == labels).mean())
+
+
+def await_turn(trial: int) -> None:
+    """Wait until the trial may go on: the study stands still where a test wants to meet it."""
+    with suppress(FileNotFoundError):
+        while trial >= int(Path("turns").read_text()):
+            time.sleep(0.005)
 
 
 def note(name: str, run: Run, epoch: int) -> None:

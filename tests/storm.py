@@ -138,35 +138,39 @@ class Storm:
     def kill(self, kills: int, spread: float) -> None:
         """Kill a worker and the driver in turn, each up to `spread` seconds after an attempt has begun.
 
-        Every tenth victim is the process that forks the workers. Ends early when the study is over before.
+        Every tenth victim is the process that forks the workers. The last trial waits for `finish`: however fast the
+        machine is, the study is not over before.
         """
         for number in range(kills):
-            if not self.await_attempt():
-                return
+            self._await_attempt(self.trials - 1)
             time.sleep(self.moments.uniform(0, spread))
             kind = "template" if number % 10 == 9 else ("worker", "driver")[number % 2]
             victim = self._victim(kind)
             if victim is None:
                 continue  # it was between two workers
-            victim.kill()
-            if kind != "worker" and self._collect() == 0:
-                return  # it was over before
+            try:
+                victim.kill()
+            except psutil.NoSuchProcess:
+                continue  # it has just ended
+            if kind != "worker":
+                self._collect()
             self.figures.kills[kind] = self.figures.kills.get(kind, 0) + 1
 
     def restart(self, server: Postgres, times: int, down: float, spread: float) -> None:
         """Take the server away for `down` seconds so many times, by a shutdown and a crash in turn.
 
-        Each time is up to `spread` seconds after an attempt has begun. No driver may end of it.
+        Each time is up to `spread` seconds after an attempt has begun. No driver may end of it. The study goes on no
+        further than the same part of its trials meanwhile.
         """
         for number in range(times):
-            if not self.await_attempt():
-                return
+            self._await_attempt(self.trials * number // (times + 1))
             time.sleep(self.moments.uniform(0, spread))
             server.restart(down, how=signal.SIGQUIT if number % 2 else signal.SIGINT)
             self.figures.restarts += 1
 
     def finish(self) -> Figures:
         """Run the study to its end, check every promise and add up."""
+        self._let(self.trials)
         for _ in range(3):
             if self._driver is None:
                 self._start()
@@ -193,18 +197,25 @@ class Storm:
 
     # ---- inside ----
 
-    def await_attempt(self) -> bool:
-        """Wait until a driver has begun another attempt at a trial; False when the study is over."""
+    def _let(self, trials: int) -> None:
+        """Let so many trials go on; the next ones begin and wait."""
+        new = self.folder / "turns.new"
+        new.write_text(str(trials))
+        new.replace(self.folder / "turns")
+
+    def _await_attempt(self, let: int) -> None:
+        """Let so many trials go on, and wait until a driver has begun another attempt at one."""
         seen = len(self._diary("begun"))
+        self._let(let)
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if self._driver is None:
                 self._start()
             if len(self._diary("begun")) > seen:
-                return True
+                return
             assert self._driver is not None
-            if self._driver.poll() is not None and self._collect() == 0:
-                return False
+            if self._driver.poll() is not None:
+                self._collect()  # its template was killed
             time.sleep(0.01)
         raise AssertionError(f"nothing was begun in {SECONDS} s")
 

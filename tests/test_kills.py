@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -27,11 +28,12 @@ from promises import assert_nothing_runs, carrying, look
 from storm import Storm
 
 HPO = Path(sys.executable).with_name("hpo")
-TRIALS = 12
+TRIALS = 16
+END = r"trial \d+ (complete|pruned|FAILED)"
 STUDY = """\
 study: kills
 metric: {name: accuracy, goal: maximize}
-budget: {trials: 12}
+budget: {trials: 16}
 seed: 5
 objective:
   name: python
@@ -62,8 +64,22 @@ class Lab:
             start_new_session=True,
         )
 
+    def let(self, trials: int) -> None:
+        """Let so many trials go on, those before included; the next ones begin and wait."""
+        new = self.folder / "turns.new"
+        new.write_text(str(trials))
+        new.replace(self.folder / "turns")
+
+    def await_begun(self, trials: set[int]) -> None:
+        """Wait until these trials have begun."""
+        diary, deadline = self.folder / "begun", time.monotonic() + 60
+        while not trials <= {int(line.split()[0]) for line in diary.read_text().splitlines()}:
+            assert time.monotonic() < deadline, f"{trials} did not begin"
+            time.sleep(0.01)
+
     def finish(self) -> str:
         """Run to the end; what was said."""
+        self.let(TRIALS)
         process = self.start()
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said
@@ -106,16 +122,16 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         process.kill()
 
 
-def wait_for_trial(process: subprocess.Popen[str], trials: int = 1) -> str:
-    """Read what a run says until so many of its trials have ended; what was said."""
+def read_until(process: subprocess.Popen[str], pattern: str, times: int = 1) -> str:
+    """Read what a run says until so many of its lines have matched; what was said."""
     assert process.stderr is not None
     said = ""
     for line in process.stderr:
         said += line
-        trials -= line.startswith("trial ")
-        if trials == 0:
+        times -= re.match(pattern, line) is not None
+        if times == 0:
             return said
-    raise AssertionError(f"the run ended before its first trial:\n{said}")
+    raise AssertionError(f"the run ended before it said {pattern!r}:\n{said}")
 
 
 @pytest.mark.slow
@@ -124,20 +140,19 @@ def test_sigkill_to_the_driver_at_random_moments(lab: Lab) -> None:
     print(f"seed {seed}")  # shown when the test fails
     moments = random.Random(seed)
     before: dict[int, dict[str, Any]] = {}
-    kills = 0
-    while kills < 4 and len(before) < TRIALS - 4:
+    for _ in range(4):
+        more = moments.randint(1, 2)
+        lab.let(len(before) + more + 1)  # the machine may be fast: something must be left to do
         process = lab.start()
-        # by trials and not by time: a fast machine must not be done before the second kill
-        wait_for_trial(process, trials=moments.randint(1, 2))
+        read_until(process, END, times=more)
         time.sleep(moments.uniform(0, 0.02))
         process.kill()
         process.communicate(timeout=20)
-        kills += 1
         lab.assert_nothing_runs()
         after = lab.finished()
+        assert len(before) + more <= len(after) < TRIALS
         assert {number: after[number] for number in before} == before
         before = after
-    assert kills >= 2
     lab.finish()
     lab.assert_whole()
     after = lab.finished()
@@ -147,11 +162,14 @@ def test_sigkill_to_the_driver_at_random_moments(lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_sigkill_to_workers(lab: Lab) -> None:
+    lab.let(1)
     process = lab.start()
-    said = wait_for_trial(process)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    victim = max(workers, key=lambda worker: worker.create_time())
+    said = read_until(process, END)
+    lab.await_begun({1, 2})  # each of the two workers has a trial
+    templates = psutil.Process(process.pid).children()
+    victim, _ = [worker for template in templates for worker in template.children()]
     victim.kill()
+    lab.let(TRIALS)
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 0, said + rest
     lab.assert_whole()
@@ -167,9 +185,11 @@ def test_sigkill_to_workers(lab: Lab) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing_running(lab: Lab, number: signal.Signals) -> None:
+    lab.let(2)
     process = lab.start()
-    wait_for_trial(process)
+    read_until(process, END)
     process.send_signal(number)
+    lab.let(TRIALS)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "hpo run study.yaml --allow-code" in said.splitlines()[-1]
@@ -186,9 +206,11 @@ def test_a_signal_leaves_nothing_running(lab: Lab, number: signal.Signals) -> No
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_stops_now(lab: Lab) -> None:
+    lab.let(1)
     process = lab.start()
-    wait_for_trial(process)
+    read_until(process, END)
     process.send_signal(signal.SIGINT)
+    read_until(process, ".*Ctrl-C again")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
@@ -202,7 +224,7 @@ def test_a_second_ctrl_c_stops_now(lab: Lab) -> None:
 def test_a_second_driver_is_refused(lab: Lab) -> None:
     longer = "objective.arguments.epochs=3000"
     process = lab.start(longer)
-    wait_for_trial(process)
+    read_until(process, END)
     second = lab.start(longer)
     _, said = second.communicate(timeout=60)
     assert second.returncode == 7
