@@ -32,6 +32,10 @@ class ChannelFusion(nn.Module):
             self.fusion.weight.copy_(identity.repeat(1, inputs)[:, :, None, None] / inputs)
         self.backbone = backbone
 
+    def networks(self) -> list[nn.Module]:
+        """What sees an image. Called by objectives that tell layers apart, such as for `layer_decay`."""
+        return [self.backbone]
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes)."""
         logits: Tensor = self.backbone(self.fusion(images))
@@ -62,6 +66,10 @@ class FeatureFusion(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes)."""
         return self.classifier(self.features(images))  # type: ignore[no-any-return]
+
+    def networks(self) -> list[nn.Module]:
+        """What sees an image, side by side. Called by objectives that tell layers apart, such as for `layer_decay`."""
+        return list(self.backbones)
 
     def features(self, images: Tensor) -> Tensor:
         """Features (N, inputs * F), those of the first image first."""

@@ -269,6 +269,29 @@ def test_layers_of_timm_and_torchvision() -> None:
     assert sorted(set(resnet.values())) == list(range(10))
 
 
+@pytest.mark.parametrize("backbone", ["timm/test_vit", "resnet18"])
+@pytest.mark.parametrize("fusion", ["separate", "shared", "channel"])
+def test_networks_side_by_side_have_the_same_layers(backbone: str, fusion: str) -> None:
+    tree = {"name": "multi-input", "backbone": backbone, "inputs": 2, "fusion": fusion}
+    network = built("models", tree, InputShape(6, 32, 32, 10))
+    alone = layers(built("models", backbone, InputShape(3, 32, 32, 10)))
+    found = layers(network)
+    assert list(found) == [name for name, _ in network.named_parameters()]
+    if fusion == "channel":
+        assert found.pop("fusion.weight") == 0
+        assert found == {f"backbone.{name}": number + 1 for name, number in alone.items()}
+        return
+    head = max(alone.values())
+    assert {found.pop("classifier.0.weight"), found.pop("classifier.0.bias")} == {head}
+    count = 2 if fusion == "separate" else 1
+    body = {name: number for name, number in alone.items() if number < head}
+    assert found == {
+        f"backbones.{index}.{name}": number
+        for index in range(count)
+        for name, number in body.items()
+    }
+
+
 def groups(grouping: Grouping, model: nn.Module) -> dict[str, tuple[float, float]]:
     """The learning rate and the weight decay of each parameter."""
     tree = {"name": "sgd", "lr": 0.1, "weight_decay": 0.01}

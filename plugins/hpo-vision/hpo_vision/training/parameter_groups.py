@@ -69,8 +69,11 @@ def layers(network: nn.Module) -> dict[str, int]:
 
     As the network says itself where it is one of timm's. Otherwise each element of an outermost nn.Sequential or
     nn.ModuleList is a layer, and so is what lies side by side before, between or after them, but for the last module,
-    the classifier: ResNet-18 has a stem, eight blocks and a classifier.
+    the classifier: ResNet-18 has a stem, eight blocks and a classifier. A network of several images lists those that
+    see one by its method `networks`: they lie side by side, each with its own layers.
     """
+    if hasattr(network, "networks"):
+        return _side_by_side(network)
     if hasattr(network, "group_matcher"):
         from timm.models import group_parameters  # it is one of timm's
 
@@ -85,6 +88,22 @@ def layers(network: nn.Module) -> dict[str, int]:
         for name, place in places.items()
     }
     return _numbered(labels)
+
+
+def _side_by_side(network: nn.Module) -> dict[str, int]:
+    """Layers of a network around others: what comes before them is one, and what comes after them."""
+    prefixes = {module: name for name, module in network.named_modules()}
+    parts: Iterable[nn.Module] = network.networks()  # type: ignore[operator]
+    inner = {
+        f"{prefixes[part]}.{name}": number
+        for part in parts
+        for name, number in layers(part).items()
+    }
+    names = [name for name, _ in network.named_parameters()]
+    first = next(index for index, name in enumerate(names) if name in inner)
+    shift, last = (1 if first else 0), max(inner.values()) + 1
+    after = dict.fromkeys(names[first:], shift + last)
+    return {name: inner[name] + shift if name in inner else after.get(name, 0) for name in names}
 
 
 def _element(network: nn.Module, name: str) -> str:
