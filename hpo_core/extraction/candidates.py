@@ -40,7 +40,10 @@ _KEYED = {
 _NOUNS = {
     "model": {"model", "network", "backbone", "architecture"},
     "dataset": {"dataset", "data", "images"},
-    "lr_scheduler": {"scheduler", "schedule", "annealing"},
+    "lr_scheduler": {
+        *("scheduler", "schedule", "schedules", "annealing", "decay", "policy"),
+        *("lr", "learning"),  # a cosine learning rate
+    },
     "optimizer": {"optimizer", "optimiser"},
 }
 _BEFORE = {
