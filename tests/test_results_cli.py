@@ -87,7 +87,7 @@ def numbers(found: Any) -> list[tuple[str, int]]:
 
 
 def test_a_trial_tells_its_options_its_metrics_and_its_best_epoch(hpo: Hpo) -> None:
-    trial = hpo("query", "--study", "shoot", "--json")[2]
+    trial = hpo("query", "shoot", "--json")[2]
     assert trial["metrics"] == {"val_accuracy": 0.5, "val_loss": 0.5}
     assert (trial["value"], trial["best_step"], trial["epochs"], trial["state"]) == (
         0.5,
@@ -122,36 +122,36 @@ def test_filters_come_together(hpo: Hpo) -> None:
     ]
     assert ask("--where", "val_accuracy > .55 and study = 'other'") == [("other", 1)]
     assert ask("--sort", "-value", "--limit", "2") == [("shoot", 0), ("shoot", 1)]
-    assert ask("--sort", "value", "--study", "shoot")[-1] == ("shoot", 4)  # it has none
-    assert ask("--dataset", "digits", "--optimizer", "sgd", "--study", "other") == [
+    assert ask("--sort", "value", "shoot")[-1] == ("shoot", 4)  # it has none
+    assert ask("--dataset", "digits", "--optimizer", "sgd", "other") == [
         ("other", 0),
         ("other", 1),
     ]
-    assert ask("--study", "empty") == []
+    assert ask("empty") == []
 
 
 def test_trials_as_they_stood_after_an_epoch(hpo: Hpo) -> None:
-    first, *_ = hpo("query", "--study", "shoot", "--max-epoch", "2", "--epochs", "--json")
+    first, *_ = hpo("query", "shoot", "--max-epoch", "2", "--epochs", "--json")
     assert (first["value"], first["best_step"], first["epochs"]) == (0.8, 2, 2)
     assert [point["step"] for point in first["curve"]] == [1, 2]
     assert first["curve"][0]["metrics"] == {"val_accuracy": 0.2, "val_loss": 0.8}
 
 
 def test_convergence_of_each_trial(hpo: Hpo) -> None:
-    trials = hpo("query", "--study", "shoot", "--convergence", "--json")
+    trials = hpo("query", "shoot", "--convergence", "--json")
     assert trials[0]["convergence"]["to_share"] == 3
     assert trials[0]["convergence"]["area"] == pytest.approx((0.5 + 0.85) / 2)
     assert trials[2]["convergence"]["diverged"] == 3  # the loss rose from 0.5 to 2
-    half = hpo("query", "--study", "shoot", "--convergence", "--share", "0.5", "--json")
+    half = hpo("query", "shoot", "--convergence", "--share", "0.5", "--json")
     assert half[0]["convergence"]["to_share"] == 2
 
 
 def test_tables_of_trials(hpo: Hpo) -> None:
-    told = hpo("query", "--study", "shoot", "--convergence").splitlines()
+    told = hpo("query", "shoot", "--convergence").splitlines()
     head = "study trial state val_accuracy epochs model lr_scheduler optimizer dataset to 95%"
     assert " ".join(told[0].split()).startswith(head)
     assert len(told) == 7
-    epochs = hpo("query", "--study", "shoot", "--epochs", "--lr-scheduler", "step").splitlines()
+    epochs = hpo("query", "shoot", "--epochs", "--lr-scheduler", "step").splitlines()
     assert epochs[0].split() == ["study", "trial", "epoch", "val_accuracy", "val_loss"]
     assert [line.split()[1:3] for line in epochs[1:]] == [
         ["2", "1"],
@@ -164,7 +164,7 @@ def test_tables_of_trials(hpo: Hpo) -> None:
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["query", "--study", "shot"], "there is no study 'shot' - did you mean 'shoot'?"),
+        (["query", "shot"], "there is no study 'shot' - did you mean 'shoot'?"),
         (["query", "--state", "failed"], "there is no state 'failed' - did you mean 'fail'?"),
         (["query", "--model", "resnet81"], "no trial has the model 'resnet81' - did you mean"),
         (

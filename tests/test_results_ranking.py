@@ -326,7 +326,7 @@ def test_what_cannot_be_paired_is_compared_as_groups(engine: Engine) -> None:
             "'stepp' is neither a study nor the value .* did you mean 'step'",
         ),
         (["cosine", "s"], {}, "no option has all of cosine, s as values"),
-        (["cosine", "cosine"], {}, "two different things"),
+        (["cosine", "cosine"], {}, "'cosine' is compared with nothing"),
         (["cosine", "sgd"], {"by": "lr_scheduler"}, "no trial has the lr_scheduler 'sgd'"),
         (["cosine", "step"], {"by": "lr_schedular"}, "did you mean 'lr_scheduler'"),
         (["cosine", "step"], {"metric": "val_los"}, "no trial reported a metric 'val_los'"),

@@ -57,7 +57,7 @@ def results() -> None:
 
 @app.command()
 def query(
-    study: InStudies = None,
+    studies: Studies = None,
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
     lr_scheduler: Annotated[str | None, typer.Option(help="Only this LR scheduler.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="Only this optimizer.")] = None,
@@ -88,7 +88,7 @@ def query(
 
     named = {"model": model, "lr_scheduler": lr_scheduler, "optimizer": optimizer}
     options = {name: value for name, value in (named | {"dataset": dataset}).items() if value}
-    asked = Query(study or (), state or (), options, max_epoch, where, sort, limit)
+    asked = Query(studies or (), state or (), options, max_epoch, where, sort, limit)
     found = find(_engine(storage), asked)
     told = [converging.of(trial, None, share) for trial in found] if convergence else None
     if json:

@@ -67,7 +67,9 @@ def compare(
     Raises UsageError with the nearest name.
     """
     if len(set(levels)) < 2:
-        raise UsageError("a comparison takes two different things")
+        raise UsageError(
+            f"'{levels[0]}' is compared with nothing: name two studies, or two values of an option"
+        )
     names = Names(trials)
     key = _key(trials, names, levels) if by is None else names.option(by)
     _check(trials, key, levels)
