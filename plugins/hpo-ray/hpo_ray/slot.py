@@ -110,6 +110,7 @@ class Slot(Trainable):
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pool.fileno(), self._listen)
         self._look()
+        self._hand_out()  # the driver may have been quicker than the answer of the roster
 
     def _environment(self) -> dict[str, str]:
         """What the template gets besides the actor's environment, in which Ray has named the devices of this slot."""
