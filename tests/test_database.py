@@ -141,6 +141,22 @@ def test_drivers_that_open_a_new_database_at_once(absent: str) -> None:
     assert [out for out, _ in said] == ["[]\n"] * 2, said
 
 
+def test_a_driver_that_is_overtaken_at_every_table_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one may be as slow: there are more tables than a few attempts would do for."""
+    storage, overtakings = optuna.storages.RDBStorage, iter(range(30))
+
+    def overtaken(*words: Any, **options: Any) -> optuna.storages.RDBStorage:
+        if next(overtakings, None) is not None:
+            raise sqlalchemy.exc.OperationalError("", {}, Exception("table x already exists"))
+        return storage(*words, **options)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", overtaken)
+    monkeypatch.setattr(database.time, "sleep", lambda _: None)
+    assert studies.all_studies(database.open_or_create(f"sqlite:///{tmp_path}/hpo.db")) == []
+
+
 def test_many_new_files_that_are_opened_at_once(tmp_path: Path) -> None:
     """SQLite waits for no lock while it switches a file to WAL; one of four drivers was refused in every tenth file."""
     code = (

@@ -238,7 +238,8 @@ def _create_optuna_tables(storage: str) -> None:
     from optuna.storages import RDBStorage
 
     options = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_path(storage) else None
-    for patience in range(9, -1, -1):
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
         try:
             created = RDBStorage(
                 _url(storage).render_as_string(hide_password=False), engine_kwargs=options
@@ -246,7 +247,7 @@ def _create_optuna_tables(storage: str) -> None:
             break
         except (SQLAlchemyError, RuntimeError) as error:
             text = " ".join(str(error).split())
-            if not patience or not _RACING.search(text):
+            if time.monotonic() > until or not _RACING.search(text):
                 raise StorageError(f"{display(storage)}: {text}") from error
             time.sleep(0.1)
     created.engine.dispose()
