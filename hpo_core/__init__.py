@@ -28,6 +28,7 @@ from hpo_core.errors import ExecutorError, HpoError, PluginError
 from hpo_core.evaluation import Evaluation
 from hpo_core.hookspecs import Register, hookimpl
 from hpo_core.options import Component, Kind
+from hpo_core.references import conceal
 from hpo_core.scheduling import (
     CONTINUE,
     Clone,
@@ -110,5 +111,6 @@ __all__ = [
     "TrialStopped",
     "Verdict",
     "Wait",
+    "conceal",
     "hookimpl",
 ]

@@ -49,9 +49,9 @@ def root(address: str, folder: str) -> str:
     return str(Path(address or "/").absolute() / folder)
 
 
-def shown(text: str, address: str = "") -> str:
+def shown(text: str) -> str:
     """`text`, an address or a library's message about one, without the password that it may quote."""
-    return _USER.sub("***@", references.conceal(text, address))
+    return _USER.sub("***@", references.conceal(text))
 
 
 def without_user(place: str) -> str:

@@ -94,7 +94,7 @@ def verify(checkpoint: Checkpoint) -> Path:
         _check(folder, checkpoint.path, checkpoint.sha256)
     except OSError as error:
         said = f"{error.filename or folder}: {error.strerror}"
-        raise DamagedError(addresses.shown(said, checkpoint.path)) from error
+        raise DamagedError(addresses.shown(said)) from error
     return folder
 
 

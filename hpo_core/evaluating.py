@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hpo_core import references
+from hpo_core.concealed import concealed
 from hpo_core.evaluation import Evaluation
 from hpo_core.plugins import load
 from hpo_core.trial import json_safe
@@ -69,6 +70,7 @@ def _end_as(status: int | None) -> NoReturn:
 def _answer(question: Mapping[str, Any], answer: int) -> NoReturn:
     """Be the process that measures."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the driver says nothing to the objective
+    sys.stdout, sys.stderr = concealed(sys.stdout), concealed(sys.stderr)
     line = json.dumps(json_safe(_answered(question)), allow_nan=False)
     sys.stdout.flush()
     with os.fdopen(answer, "wb") as pipe:
@@ -77,12 +79,11 @@ def _answer(question: Mapping[str, Any], answer: int) -> NoReturn:
 
 
 def _answered(question: Mapping[str, Any]) -> dict[str, Any]:
-    config = question["config"]
     try:
         return _evaluated(question).to_json()
     except Exception as error:  # an objective may raise anything
-        said = references.conceal(" ".join(str(error).split()), config)
-        print(references.conceal(traceback.format_exc(), config), file=sys.stderr, flush=True)
+        said = " ".join(references.conceal(str(error)).split())
+        print(traceback.format_exc(), file=sys.stderr, flush=True)
         return {"reason": f"{type(error).__name__}: {said}"[:500].rstrip(": ")}
 
 

@@ -199,13 +199,12 @@ def _outcome(trial: Trial, error: BaseException) -> Outcome:
     checkpoints that does not answer, is nothing that a trial could be blamed for, and would meet every other one as
     well; anything else would happen again.
     """
-    told = [trial.config, trial.saves_to]
-    said = references.conceal(" ".join(str(error).split()), told)
-    trace = references.conceal(traceback.format_exc(), told)
+    said = " ".join(references.conceal(str(error)).split())
+    trace = references.conceal(traceback.format_exc())
     if isinstance(error, UnavailableError):
         return Outcome(Ending.INTERRUPTED, said, trace)
     if disk_is_full(error) or _RUST_DISK_FULL in said:
-        where = references.conceal(str(getattr(error, "filename", None) or trial.directory), told)
+        where = references.conceal(str(getattr(error, "filename", None) or trial.directory))
         return Outcome(Ending.INTERRUPTED, f"no space left on the disk of {where}", trace)
     reason = f"{type(error).__name__}: {said}"[:500].rstrip(": ")
     if _out_of_memory(error):

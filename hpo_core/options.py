@@ -28,12 +28,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from hpo_core import references
 from hpo_core.catalog import Catalog, Entry, noun
 from hpo_core.errors import PluginError
+from hpo_core.references import UnfitReferenceError
 from hpo_core.space import Choice, Distribution, Float, Int
 
 Path = tuple[str | int, ...]
@@ -217,4 +218,17 @@ def _bound(catalog: Catalog, option: Option, tree: Any) -> Any:
         return [bind(catalog, str(option.kind), item) for item in tree]
     if option.kind is not None and tree is not None:
         return bind(catalog, option.kind, tree)
-    return option.value(references.resolve(tree))
+    try:
+        return option.value(references.resolve(tree))
+    except ValidationError as error:
+        if not references.names(tree):
+            raise
+        raise _unfit(option, tree, error) from None  # it quotes half of the value
+
+
+def _unfit(option: Option, tree: Any, error: ValidationError) -> UnfitReferenceError:
+    said = references.conceal("; ".join(each["msg"] for each in error.errors()))
+    names = " and ".join(f"${{env:{name}}}" for name in references.names(tree))
+    return UnfitReferenceError(
+        f"what {names} stands for does not fit option '{option.name}': {said}"
+    )

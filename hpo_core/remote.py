@@ -132,6 +132,6 @@ class Place:
         raise AssertionError("the last try returns or raises")
 
     def _unavailable(self, what: str, error: Exception) -> UnavailableError:
-        said = addresses.shown(" ".join(str(error).split()), self.address)
+        said = addresses.shown(" ".join(str(error).split()))
         where = addresses.shown(self.address)
         return UnavailableError(f"cannot {what} {where}: {type(error).__name__}: {said}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from hpo_core import options, standing, stores
+from hpo_core import options, references, standing, stores
 from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Executor
@@ -72,6 +72,7 @@ def run(
     `on_outage` in a sentence that the database is away, and that it is back. Raises HpoError.
     """
     directory = Path(spec.directory, spec.study)
+    references.remember(resolved(spec))
     with ExitStack() as stack:
         stack.enter_context(hold(directory, spec.study))
         engine = database.open_or_create(spec.storage)

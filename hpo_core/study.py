@@ -25,6 +25,7 @@ from hpo_core.history import Progress, Standing
 from hpo_core.profiles import Profile
 from hpo_core.proposing import Proposer
 from hpo_core.record import PROFILE, DataOf, Record
+from hpo_core.references import conceal
 from hpo_core.sampling import SpaceExhausted, derive_seed
 from hpo_core.scheduling import (
     CONTINUE,
@@ -379,6 +380,7 @@ class DrivenStudy:
             return CONTINUE, "scheduler"  # as it was decided then, or the trial had ended
         told = replace(report, classes=None)  # as when it is told again from the events
         decision = self._scheduler.on_report(trial, told, self._record.score(report))
+        decision = replace(decision, reason=conceal(decision.reason))
         if not decision.stop and report.step != trial.epochs:
             under_way = len(self._history.running) - 1 + report.step - progress.step
             spent = self.budget.spent(self._history, time.time(), under_way)
@@ -407,6 +409,7 @@ class DrivenStudy:
     def _end(self, trial: Trial, outcome: Outcome) -> None:
         """Pause, put back or close a trial."""
         progress = self._history.trials[trial.number]
+        outcome = replace(outcome, reason=conceal(outcome.reason))
         if outcome.ending is Ending.PAUSED:
             return self._record.pause(trial, outcome)
         if outcome.ending is Ending.LOST:

@@ -166,7 +166,7 @@ def tracked(spec: StudySpec, catalog: Catalog, study: DrivenStudy) -> Iterator[N
     ]
 
     def disabled(name: str, reason: str) -> None:
-        said = references.conceal(reason, list(spec.trackers))  # whole: a cut secret is not found
+        said = references.conceal(reason)  # whole: a cut secret is not found
         study.note("tracker_disabled", tracker=name, reason=said[:500])
 
     trackers = Trackers(makers, disabled)

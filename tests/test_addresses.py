@@ -96,7 +96,8 @@ def test_the_folder_of_a_study() -> None:
 def test_a_password_is_not_shown() -> None:
     address = "sftp://user:${env:PASSWORD}@host/x"
     message = "login to sftp://user:hunter22@host/x failed for 'hunter22'"
-    said = addresses.shown(message, address)
+    addresses.resolved(address)
+    said = addresses.shown(message)
     assert said == "login to sftp://***@host/x failed for '${env:PASSWORD}'"
     assert addresses.shown(address) == "sftp://***@host/x"
 

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 import hpo_core
 from hpo_core.cli import plugin_commands, startup
+from hpo_core.concealed import conceal_errors
 from hpo_core.errors import HpoError, StudyFileError
 
 HELP = "Search hyperparameters of PyTorch models: `hpo init`, then `hpo run study.yaml`."
@@ -140,6 +141,7 @@ def options(
 
 def main() -> None:
     """The console script. Ends the process with the exit code that README's table gives."""
+    conceal_errors()
     sys.exit(_exit_code())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 
 import typer
@@ -26,7 +28,8 @@ def replay(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) 
     catalog, _ = plugins.load()
     engine = database.open_existing(storage)
     record = studies.called(engine, study)
-    found = derive(engine, record, catalog)
+    with redirect_stdout(sys.stderr):  # what a plugin prints is no data
+        found = derive(engine, record, catalog)
     if json:
         print_json({"study": study} | asdict(found))
     else:

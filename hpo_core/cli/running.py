@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -85,7 +86,8 @@ def run(
 
     study.check()  # before a view takes the terminal
     startup.allow_pydantic_plugins()
-    with view.choose(json=json, command=again(sys.argv)) as shown:
+    shown = view.choose(json=json, command=again(sys.argv))
+    with redirect_stdout(sys.stderr), shown:  # what a plugin prints is no data
         result = study.monitor(shown.on_event).run(
             more=more,
             fresh=fresh,

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from hpo_core.cli.wording import clean, size
+from hpo_core.references import conceal
 
 TIMEOUT_SECONDS = 5
 
@@ -28,7 +29,8 @@ def storage_findings(storage: str) -> Iterator[Found]:
     except HpoError as error:  # the address itself is wrong
         yield "database", clean(error), "broken"
         return
-    yield from _server(storage) if path is None else _file(path)
+    for name, value, status in _server(storage) if path is None else _file(path):
+        yield name, conceal(value)[:300], status
 
 
 def _file(path: Path) -> Iterator[Found]:
@@ -69,4 +71,4 @@ def _server(storage: str) -> Iterator[Found]:
         yield "answers in", f"{(time.perf_counter() - began) * 1000:.1f} ms", "ok"
         engine.dispose()
     except (SQLAlchemyError, ImportError, HpoError) as error:
-        yield "database", clean(error)[:300], "broken"
+        yield "database", clean(error), "broken"

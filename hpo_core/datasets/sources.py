@@ -49,7 +49,7 @@ def opened(address: str) -> Source:
     from hpo_core.datasets.local_files import LocalFiles
 
     folder = Path(place).expanduser()
-    shown = addresses.shown(str(folder), address)
+    shown = addresses.shown(str(folder))
     if not folder.is_dir():
         what = "is a file: name its folder" if folder.exists() else "is not there"
         raise UsageError(f"{shown} {what}")

@@ -54,7 +54,7 @@ def opened(address: str) -> Store:
             return RemoteStore(address)
     except UnavailableError as error:
         raise StoreError(str(error)) from None
-    return LocalStore(Path(place), addresses.shown(place, address))
+    return LocalStore(Path(place), addresses.shown(place))
 
 
 class LocalStore:

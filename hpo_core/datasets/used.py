@@ -67,15 +67,11 @@ class Used:
         """What is recorded of the dataset among an objective's options. Called by the driver when a trial starts."""
         if not self._places:
             return None
-
-        def say(sentence: str) -> None:
-            self._say(references.conceal(sentence, config))
-
         try:
             address = self._address(objective, config)
-            found = None if address is None else self._version(address, say)
+            found = None if address is None else self._version(address)
         except HpoError as error:
-            say(f"which version of its dataset a trial learns from is not known: {error}")
+            self._say(f"which version of its dataset a trial learns from is not known: {error}")
             return None
         return None if found is None else {ROOT: found.root, VERSION: found.label}
 
@@ -93,31 +89,31 @@ class Used:
                 return None if found is None else str(found)
         return None
 
-    def _version(self, address: str, say: Callable[[str], None]) -> Registered | None:
+    def _version(self, address: str) -> Registered | None:
         last = self._looked.get(address)
         now = time.monotonic()
         if last is not None and now - last.at < SHARE * last.took:
             return last.found
-        found = self._listed_at(address, say)
+        found = self._listed_at(address)
         ended = time.monotonic()
         self._looked[address] = _Looked(found, ended, ended - now)
         return found
 
-    def _listed_at(self, address: str, say: Callable[[str], None]) -> Registered | None:
+    def _listed_at(self, address: str) -> Registered | None:
         try:
             source = sources.opened(address)
         except UsageError:  # it is there where the trials run, say
             return None
-        return self._listed(source, say) if source.key in self._places else None
+        return self._listed(source) if source.key in self._places else None
 
-    def _listed(self, source: Source, say: Callable[[str], None]) -> Registered | None:
+    def _listed(self, source: Source) -> Registered | None:
         listing = Listing(source.key)
         for file in source.listed():
             listing.add(file)
         found = self._listings.get(listing.digest() or "")
         if found is None:
             label = self._places[source.key]
-            say(
+            self._say(
                 f"the files in {source.shown} are not those of {label} any more, nor of another version: "
                 f"hpo data register {label.partition('@')[0]} {source.shown}"
             )

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, selec
 
 from hpo_core import faults
 from hpo_core.errors import DiskFullError, OutageError, disk_is_full
+from hpo_core.references import conceal
 from hpo_core.space import Scalar
 from hpo_core.storage import outages, tables
 from hpo_core.storage.database import connect, upsert
@@ -95,7 +96,9 @@ class Ledger:
         return self.study.get_trials(deepcopy=False)
 
     def record(self, kind: str, trial: int | None = None, **data: Any) -> Event:
-        """Add an event; it is stored, and told to observers, by the next commit."""
+        """Add an event; it is stored, and told to observers, by the next commit. Its reason may come from a plugin."""
+        if "reason" in data:
+            data["reason"] = conceal(data["reason"])
         event = Event(self._next_seq, kind, time.time(), trial, data)
         self._next_seq += 1
         self._events.append(event)

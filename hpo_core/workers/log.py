@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from hpo_core.concealed import concealed
 from hpo_core.errors import disk_is_full
 from hpo_core.trial import Ending, Outcome, Trial
 
@@ -40,15 +41,17 @@ def not_logged(trial: Trial, error: OSError) -> Outcome:
 def captured(trial: Trial) -> Iterator[None]:
     """Everything that this process and its children write to descriptors 1 and 2 goes to the trial's log.
 
-    By descriptor and not by `sys.stdout`, so that a C library's words and a crash's stack are there too. Raises OSError
-    when the log cannot be opened, or not be written to the end; the descriptors are put back in any case.
+    By descriptor and not by `sys.stdout`, so that a C library's words and a crash's stack are there too; what Python
+    writes is concealed. Raises OSError when the log cannot be opened, or not be written to the end; the descriptors are
+    put back in any case.
     """
     path_of(trial).parent.mkdir(parents=True, exist_ok=True)
     log = os.open(path_of(trial), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     before = os.dup(1), os.dup(2)
     try:
         _point_output_at(log, log)
-        yield
+        with redirect_stdout(concealed(sys.stdout)), redirect_stderr(concealed(sys.stderr)):
+            yield
     finally:
         try:
             _point_output_at(*before)

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hpo_core import conceal
+
 LOG = logging.getLogger("hpo_vision")
+
+
+class _Concealing(logging.Formatter):
+    """A path of the dataset, say, may come from the environment."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return conceal(super().format(record))
 
 
 @contextmanager
@@ -18,7 +27,7 @@ def logged(directory: str) -> Iterator[None]:
     """
     Path(directory).mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(Path(directory, "log.txt"), encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_Concealing("%(levelname)s: %(message)s"))
     level = LOG.level
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
