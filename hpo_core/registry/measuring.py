@@ -24,8 +24,8 @@ from hpo_core.evaluation import Evaluation, Question, StoppedError
 LOOK_SECONDS = 0.1
 """How long a wish to stop may go unnoticed."""
 
-ENDING_SECONDS = 5.0
-"""How long the process may take to end what it has started."""
+ENDING_SECONDS = 30.0
+"""How long the process may take to end what it has started: a moment, but for a machine with too much other work."""
 
 
 def measure(
@@ -98,7 +98,7 @@ def _line(pipe: IO[bytes], deadline: float, stopped: Callable[[], bool]) -> byte
 
 def _ended(process: subprocess.Popen[bytes]) -> str:
     try:
-        code = process.wait(5.0)
+        code = process.wait(ENDING_SECONDS)
     except subprocess.TimeoutExpired:
         return "closed its output"
     if code >= 0:
