@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-SECONDS = 60
+SECONDS = 120
 """The most that one command may take."""
 
 WARM = {

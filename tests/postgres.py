@@ -27,7 +27,7 @@ from sqlalchemy import make_url
 from hpo_core.storage import database
 
 NOBODY = 65534
-SECONDS = 60
+SECONDS = 120
 """The most that any step of the server's may take."""
 
 _LAUNCH = """\
@@ -115,6 +115,7 @@ class Postgres:
     def create(self, template: str = "template1") -> str:
         """The address of a new database, a copy of another."""
         name = next(self._names)
+        self._disconnect(template)
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(name)
 
@@ -131,6 +132,13 @@ class Postgres:
             host=str(self.folder), user="hpo", dbname="postgres", autocommit=True
         ) as it:
             it.execute(statement)
+
+    def _disconnect(self, name: str) -> None:
+        """Wait until nobody is connected to a database: one that is in use cannot be copied."""
+        self.execute(
+            f"SELECT pg_terminate_backend(pid, {SECONDS * 1000}) FROM pg_stat_activity "
+            f"WHERE datname = '{name}' AND backend_type = 'client backend'"
+        )
 
     def _answers(self) -> bool:
         try:

@@ -252,7 +252,7 @@ class Storm:
         code = self._driver.wait(SECONDS)
         self._driver = None
         figures, where = self.figures, f"driver {self.figures.drivers}"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (left := carrying(self.mark)) and time.monotonic() < deadline:
             time.sleep(0.02)
         figures.processes += len(left)

@@ -195,7 +195,7 @@ def test_ctrl_c_ends_the_command_cleanly(database: Path) -> None:
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None and child.stderr is not None
-        watchdog = threading.Timer(120, child.kill)
+        watchdog = threading.Timer(240, child.kill)
         watchdog.start()
         said = child.stderr.readline()
         child.send_signal(signal.SIGINT)

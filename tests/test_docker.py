@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
+from ports import free_port
 from postgres import Postgres
 
 from hpo_core.testing.processes import MARK, wait_until_gone
@@ -126,7 +127,7 @@ class Services:
     def __init__(self, folder: Path, storage: str, mark: str) -> None:
         self.services = compose()["services"]
         self.folder = folder
-        self.ports = {port: _free_port() for port in ("6379", "8265", "8080", "52365")}
+        self.ports = {port: free_port() for port in ("6379", "8265", "8080", "52365")}
         self._storage, self._mark = storage, mark
         self._running: list[subprocess.Popen[bytes]] = []
         token = folder / "home" / ".ray" / "auth_token"
@@ -185,7 +186,11 @@ class Services:
 
         def healthy() -> bool:
             done = subprocess.run(
-                check, env=self.environment(name), capture_output=True, timeout=60, cwd=self.folder
+                check,
+                env=self.environment(name),
+                capture_output=True,
+                timeout=SECONDS,
+                cwd=self.folder,
             )
             return done.returncode == 0
 
@@ -204,9 +209,10 @@ class Services:
         for process in reversed(self._running):
             process.terminate()
         for left in wait_until_gone(self._mark, 10):
-            left.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
         for process in self._running:
-            process.wait(10)
+            process.wait(60)
 
     def _here(self, word: str) -> str:
         """A word of the compose file with this machine's ports, paths and names."""
@@ -224,13 +230,8 @@ class Services:
         if " ray start " in word:  # several nodes on one machine
             word += " --min-worker-port 0 --max-worker-port 0 --object-store-memory 80000000"
             more = HEAD if "--head" in word else WORKER
-            word += f" {more.format(folder=self.folder, port=_free_port())}"
+            word += f" {more.format(folder=self.folder, port=free_port())}"
         return word
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def services(postgres: Postgres) -> Iterator[Services]:
         yield made
     finally:
         made.stop()
-        left = wait_until_gone(mark, 10)
+        left = wait_until_gone(mark)
         shutil.rmtree(folder, ignore_errors=True)
         assert not left
 

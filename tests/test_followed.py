@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clock import Clock
 from stored import MakeSpec, Offer, RunStudy, states, stored
 
 from hpo_core import tracking
@@ -31,7 +31,8 @@ class Following:
         if self.mood == "angry":
             raise OSError("no room")
         if self.mood == "slow":
-            RELEASE.wait(20)
+            HANGS.set()
+            RELEASE.wait()
         self.calls.append(f"report {trial.number} {report.step} {report.metrics['loss']}")
 
     def on_finish(self, trial: Any, state: str, value: float | None, reason: str) -> None:
@@ -42,13 +43,14 @@ class Following:
 
 
 FOLLOWED: list[Following] = []
-RELEASE = threading.Event()
+HANGS, RELEASE = threading.Event(), threading.Event()
 
 
 @pytest.fixture
 def following(offer: Offer) -> Iterator[None]:
     """The tracker `following`; whatever hangs in it is let go afterwards."""
     FOLLOWED.clear()
+    HANGS.clear()
     RELEASE.clear()
     offer("trackers", "following", Following)
     yield
@@ -102,11 +104,22 @@ def test_a_tracker_that_raises_is_switched_off_and_the_study_goes_on(
 def test_a_tracker_that_hangs_is_switched_off_and_the_study_goes_on(
     make_spec: MakeSpec, run: RunStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "Trackers", functools.partial(Trackers, timeout=0.2))
+    clock = Clock()
+
+    class Late(Trackers):
+        """Looks at the clock when there is one that hangs."""
+
+        def close(self) -> None:
+            assert HANGS.wait(60)
+            clock.now += 11
+            super().close()
+
+    monkeypatch.setattr(tracking, "time", clock)
+    monkeypatch.setattr(tracking, "Trackers", Late)
     spec = tracked(make_spec, "slow")
     run(spec)
     (off,) = [event for event in stored(spec) if event.kind == "tracker_disabled"]
-    assert off.data["tracker"] == "following" and "on_report" in off.data["reason"]
+    assert off.data == {"tracker": "following", "reason": "on_report took longer than 10 s"}
     assert states(spec) == ["complete"] * 2
 
 

@@ -234,10 +234,11 @@ def test_the_gauge_looks_at_whole_trees(attempt: Attempt, monkeypatch: pytest.Mo
     from hpo_core.workers import memory
 
     monkeypatch.setattr(memory, "TICK", 0.01)
+    monkeypatch.setattr(memory, "PATIENCE", 60.0)
     own = psutil.Process()
     nvml = Nvml([{own.pid: (GIB, 40.0)}], [40.0])
     gauge = Gauge(lambda: [(own, attempt)], lambda of, held: of.held(held), Gpus(nvml))
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not (attempt.peak and attempt.peak_gpu) and time.monotonic() < end:
         time.sleep(0.01)
     gauge.close()
@@ -259,17 +260,17 @@ def test_a_gpu_that_does_not_answer_holds_nothing_up(
     class Hung(Nvml):
         def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> list[Any]:
             asked.set()
-            answers.wait(20)
+            answers.wait(60)
             return []
 
     own, measured = psutil.Process(), threading.Event()
     gauge = Gauge(lambda: [(own, attempt)], lambda of, held: measured.set(), Gpus(Hung([{}])))
-    assert asked.wait(20)
+    assert asked.wait(60)
     measured.clear()
-    assert measured.wait(20), "memory is looked at all the same"
+    assert measured.wait(60), "memory is looked at all the same"
     gauge.close()
     answers.set()
-    gauge._gpu_thread.join(20)
+    gauge._gpu_thread.join(60)
 
 
 @pytest.mark.parametrize(

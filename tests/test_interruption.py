@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
@@ -18,7 +17,7 @@ BOTH = [signal.SIGINT, signal.SIGTERM]
 def test_the_first_signal_asks(number: signal.Signals) -> None:
     told: list[str] = []
     with Signals(told.append) as signals:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert told == [number.name]
         assert signals.received is number and not signals.second and not signals.now
     assert signals.received == number
@@ -29,11 +28,11 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
 def test_the_second_signal_stops_now(first: signal.Signals, second: signal.Signals) -> None:
     told: list[str] = []
     with Signals(told.append) as signals:
-        os.kill(os.getpid(), first)
+        signal.raise_signal(first)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), second)
+            signal.raise_signal(second)
         assert signals.now and told == [first.name]
-        os.kill(os.getpid(), second)  # a third one does not disturb the clearing up
+        signal.raise_signal(second)  # a third one does not disturb the clearing up
     assert signals.received == first
 
 
@@ -41,14 +40,14 @@ def test_after_sigterm_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interruption, "GRACE_SECONDS", -1.0)
     with Signals(lambda _: None) as signals:
         assert not signals.now
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         assert signals.now and not signals.second
 
 
 def test_after_ctrl_c_patience_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interruption, "GRACE_SECONDS", -1.0)
     with Signals(lambda _: None) as signals:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert not signals.now
 
 

@@ -86,7 +86,7 @@ class Lab:
         return said
 
     def assert_nothing_runs(self) -> None:
-        """No process is left within ten seconds."""
+        """No process is left."""
         assert_nothing_runs(self.mark)
 
     def trials(self) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -378,8 +377,9 @@ def run_sql(spec: StudySpec, statement: str) -> None:
 
 
 def test_a_refused_commit_loses_nothing_and_can_be_said_again(
-    make_spec: MakeSpec, catalog: Catalog
+    make_spec: MakeSpec, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hpo_core.study.COMMIT_SECONDS", math.inf)  # no report commits by itself
     spec = make_spec(trials=2)
     told: list[Event] = []
     study = open_study(spec, catalog, (told.append,))
@@ -429,13 +429,14 @@ def _count_down(statement: int) -> None:
 
 
 def test_a_kill_at_any_statement_leaves_whole_steps(
-    make_spec: MakeSpec, catalog: Catalog, tmp_path: Path
+    make_spec: MakeSpec, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hpo_core.study.COMMIT_SECONDS", -1.0)  # every report does, at any speed
     uncut = make_spec(trials=3, bound=40.0, **{"study: bowl": "study: uncut"})
     drive(open_study(uncut, catalog), catalog)
     expected = optuna.load_study(study_name="uncut", storage=uncut.storage).trials
     kills = 0
-    for statement in range(0, 400, 5):
+    for statement in range(0, 400, 7):
         spec = make_spec(trials=3, bound=40.0, **{"study: bowl": f"study: cut{statement}"})
         if not killed_at(spec, catalog, statement):
             break

@@ -27,7 +27,7 @@ def marked(mark: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _carries(process, mark)]
 
 
-def wait_until_gone(mark: str, seconds: float = 10.0) -> list[psutil.Process]:
+def wait_until_gone(mark: str, seconds: float = 60.0) -> list[psutil.Process]:
     """Wait until no process carries the mark; those that still do after `seconds`."""
     deadline = time.monotonic() + seconds
     while (left := marked(mark)) and time.monotonic() < deadline:

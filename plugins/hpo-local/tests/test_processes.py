@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from clock import Clock
+from hpo_local import processes
 from hpo_local.processes import Processes
 from pydantic import ValidationError
 
@@ -27,13 +31,28 @@ from hpo_core.testing.execution import (
     pause_at,
 )
 from hpo_core.testing.processes import mark_environment, marked, wait_until_gone
+from hpo_core.workers import drive, pool
+from hpo_core.workers.attempt import Attempt
 from hpo_core.workers.pool import Pool
 
 DEADLY = '''
-import ctypes, os, signal, subprocess, sys, threading, time
+import ctypes, itertools, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 from pydantic import Field
-from hpo_core import hookimpl
+from hpo_core import execution, hookimpl
+
+
+def note(run, name):
+    """Leave a file beside the trials' folders."""
+    Path(run.trial.directory).with_name(name).touch()
+
+
+def wait_for(run, name):
+    """Wait for a file beside the trials' folders."""
+    while not Path(run.trial.directory).with_name(name).exists():
+        time.sleep(0.005)
 
 
 def hide():
@@ -71,17 +90,23 @@ def tells(run):
             "session": os.getsid(0), "group": os.getpgrp(), "preloaded": float("wave" in sys.modules)}
 
 
-def waits(run):
-    """Long enough for two of them to overlap."""
-    begin = time.monotonic()
-    time.sleep(0.3)
-    return {"score": 1.0, "begin": begin, "end": time.monotonic(), "pid": os.getpid()}
+def meets(run):
+    """Trials 0 and 1 wait for each other."""
+    note(run, f"begun-{run.trial.number}")
+    for number in (0, 1):
+        wait_for(run, f"begun-{number}")
+    return {"score": 1.0, "pid": os.getpid()}
 
 
 def recites(run):
-    """Says after a while more than fits into one read."""
-    time.sleep(0.2 + 0.3 * run.trial.number)
-    run.report(1, {"score": 1.0} | {f"metric {index}": 0.0 for index in range(5000)})
+    """Says more than fits into one read; trial 1 when the driver thinks about what trial 0 said."""
+    if run.trial.number == 0:
+        wait_for(run, "begun-1")
+    else:
+        run.report(1, {"score": 1.0})
+        note(run, "begun-1")
+        wait_for(run, "thinking")
+    run.report(2, {"score": 1.0} | {f"metric {index}": 0.0 for index in range(5000)})
 
 
 def talks(run):
@@ -105,17 +130,19 @@ def hangs(run):
 
 
 def dawdles(run):
-    """Reports for ever at its first attempt."""
+    """Reports for ever at its first attempt, each time after 40 s by the clock of its worker."""
+    if run.trial.attempt == 1:
+        ticks = itertools.count(time.monotonic(), 40)
+        execution.time = SimpleNamespace(monotonic=lambda: next(ticks))
     for step in range(1, 3 if run.trial.attempt > 1 else 1_000_000):
-        time.sleep(0.05)
         run.report(step, {"score": 1.0})
 
 
-GROW = "import time; hoard = []\\nfor _ in range(60): hoard.append(b'x' * 10_000_000); time.sleep(0.05)"
+GROW = "import time; hoard = [b'x' * 10_000_000 for _ in range(25)]; time.sleep(600)"
 
 
 def hoards(run, *, where: Annotated[str, Field(description="whose memory")]):
-    """Takes 600 MB in 3 s at its first attempt."""
+    """Takes 250 MB at its first attempt, and keeps it."""
     run.report(1, {"score": 1.0})
     if run.trial.attempt > 1:
         return
@@ -142,23 +169,29 @@ def crams(run, *, group: Annotated[str, Field(description="a control group")]):
 
 
 def holds(run):
-    """Much memory in trial 0, and little in the others."""
+    """Much memory in trial 0, until that was seen, and little in the others."""
     held = b"x" * (200_000_000 if run.trial.number == 0 else 1)
-    time.sleep(1.5 if run.trial.number == 0 else 0.2)
+    if run.trial.number == 0:
+        wait_for(run, "seen")
+    time.sleep(0.2)  # an attempt that takes less is not measured
     return {"score": float(len(held) > 0), "pid": os.getpid()}
+
+
+NEXT = threading.Event()
 
 
 def haunts(run):
     """Trial 0 leaves a thread behind, which reports when trial 1 runs."""
     def later():
-        time.sleep(0.2)
+        NEXT.wait()
         run.report(2, {"score": 99.0})
 
     run.report(1, {"score": 1.0, "pid": os.getpid()})
     if run.trial.number == 0:
         threading.Thread(target=later, daemon=True).start()
         return
-    time.sleep(0.5)
+    NEXT.set()
+    time.sleep(0.5)  # time for the other to speak up; if it takes longer, it is heard even later
     run.report(2, {"score": 2.0, "pid": os.getpid()})
 
 
@@ -184,7 +217,7 @@ imports_slowly.preload = ("hpo_deadly_slow",)
 
 @hookimpl
 def register_objectives(register):
-    for objective in (dies, sleeps, tells, talks, waits, cannot, imports_slowly,
+    for objective in (dies, sleeps, tells, talks, meets, cannot, imports_slowly,
                       hangs, dawdles, hoards, recites, holds, overflows, crams, haunts, prints, fails, whispers):
         register(objective.__name__.replace("_", "-"), objective)
 '''
@@ -253,19 +286,21 @@ def test_a_worker_killed_from_outside_takes_all_that_it_started_along(
     """The grandchild in a session of its own is gone before the next worker begins."""
     hidden: list[int] = []
 
+    def asleep() -> int:
+        return sum(one.name() == "sleep" for one in marked(mark))
+
     def kill_the_first(trial: Trial, report: Report) -> Decision:
-        end = time.monotonic() + (10 if trial.number == 0 else 0)  # it may not have its name yet
-        while not (seen := sum(one.name() == "sleep" for one in marked(mark))):
-            if time.monotonic() >= end:
-                break
+        end = time.monotonic() + 60
+        while trial.number == 0 and not asleep():  # it may not have its name yet
+            assert time.monotonic() < end
             time.sleep(0.01)
-        hidden.append(seen)
+        hidden.append(asleep())
         if trial.number == 0:
             os.kill(int(report.metrics["pid"]), signal.SIGKILL)
         return CONTINUE
 
     study = ScriptedStudy(make_trials(tmp_path, 1, "sleeps"), kill_the_first)
-    study.trials += make_trials(tmp_path, 2, "waits")[1:]
+    study.trials += make_trials(tmp_path, 2, "tells")[1:]
     Processes(workers=1, threads=1).run(study, Switch())
     assert study.endings == [Ending.LOST, Ending.COMPLETED]
     assert study.outcomes[0].reason == KILLED
@@ -274,14 +309,10 @@ def test_a_worker_killed_from_outside_takes_all_that_it_started_along(
 
 
 def test_two_workers_run_at_once_and_stay(tmp_path: Path, mark: str) -> None:
-    study = run(make_trials(tmp_path, 4, "waits"), workers=2)
-    spans = [study.reports[number][0].metrics for number in range(4)]
-    assert len({span["pid"] for span in spans}) == 2
-    assert any(
-        first["begin"] < second["end"] and second["begin"] < first["end"]
-        for index, first in enumerate(spans)
-        for second in spans[index + 1 :]
-    )
+    study = run(make_trials(tmp_path, 4, "meets"), workers=2)
+    assert study.endings == [Ending.COMPLETED] * 4
+    pids = [study.reports[number][0].metrics["pid"] for number in range(4)]
+    assert pids[0] != pids[1] and set(pids) == {pids[0], pids[1]}
 
 
 def test_no_more_workers_than_trials(tmp_path: Path, mark: str) -> None:
@@ -413,7 +444,7 @@ def test_workers_die_with_the_driver(
         while len(marked(mark)) < (6 if lines == 3 else 2):  # driver, template, workers, sleeps
             time.sleep(0.02)
         driver.send_signal(ending)
-        driver.wait(20)
+        driver.wait(60)
     assert not wait_until_gone(mark)
 
 
@@ -440,42 +471,77 @@ def test_workers_die_when_driver_and_template_are_killed(tmp_path: Path, mark: s
 # ---- limits ----
 
 
-def run_limited(trials: list[Trial], **limits: float) -> ScriptedStudy:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The driver's clock."""
+    clock = Clock()
+    monkeypatch.setattr(drive, "time", clock)
+    monkeypatch.setattr(pool, "time", clock)
+    return clock
+
+
+@dataclass
+class Hurry:
+    """An interrupt that never comes. A minute passes with each turn of the driver that waits for a first attempt."""
+
+    clock: Clock
+    study: ScriptedStudy
+
+    @property
+    def now(self) -> bool:
+        if self.study.reports and not self.study.attempts:
+            self.clock.now += 60
+        return False
+
+
+def repeating(trials: list[Trial]) -> ScriptedStudy:
     """Every lost attempt is repeated once."""
     study = ScriptedStudy(trials)
     study.again = lambda trial, outcome: again_after(study, Ending.LOST, trial, outcome)
-    Processes(workers=1, threads=1, **limits).run(study, Switch())  # type: ignore[arg-type]  # one number each
     return study
 
 
-@pytest.mark.parametrize(
-    ("objective", "limits", "reason"),
-    [
-        ("hangs", {"report_timeout": 0.4}, r"no report for 0\.\d+ s \(report_timeout\)"),
-        ("dawdles", {"trial_timeout": 0.4}, r"ran for 0\.\d+ s \(trial_timeout\)"),
-    ],
-)
-def test_an_attempt_that_takes_too_long_is_lost(
-    tmp_path: Path, mark: str, objective: str, limits: dict[str, float], reason: str
+def test_an_attempt_that_is_silent_for_too_long_is_lost(
+    tmp_path: Path, mark: str, clock: Clock
 ) -> None:
-    study = run_limited(make_trials(tmp_path, 1, objective), **limits)
+    study = repeating(make_trials(tmp_path, 1, "hangs"))
+    Processes(workers=1, threads=1, report_timeout=100).run(study, Hurry(clock, study))
     assert study.attempts[0, 1].ending == Ending.LOST
-    assert re.fullmatch(reason, study.attempts[0, 1].reason)
+    assert study.attempts[0, 1].reason == "no report for 120 s (report_timeout)"
+    assert study.attempts[0, 2].ending == Ending.COMPLETED
+
+
+def test_an_attempt_that_takes_too_long_is_lost(tmp_path: Path, mark: str, clock: Clock) -> None:
+    study = repeating(make_trials(tmp_path, 1, "dawdles"))
+    Processes(workers=1, threads=1, trial_timeout=100).run(study, Switch())
+    assert study.attempts[0, 1].ending == Ending.LOST
+    assert re.fullmatch(r"ran for 1\d\d s \(trial_timeout\)", study.attempts[0, 1].reason)
     assert study.attempts[0, 2].ending == Ending.COMPLETED
 
 
 @pytest.mark.parametrize("where", ["itself", "child"])
 def test_an_attempt_that_holds_too_much_is_lost(tmp_path: Path, mark: str, where: str) -> None:
-    study = run_limited(make_trials(tmp_path, 1, "hoards", where=where), memory=200_000_000)
+    study = repeating(make_trials(tmp_path, 1, "hoards", where=where))
+    Processes(workers=1, threads=1, memory=200_000_000).run(study, Switch())
     lost = study.attempts[0, 1]
     assert lost.ending == Ending.LOST
-    assert re.fullmatch(r"exceeded memory: [234]\d\d MB of 200 MB", lost.reason)
-    assert lost.peak_memory is not None and 200e6 < lost.peak_memory < 500e6
+    assert re.fullmatch(r"exceeded memory: [23]\d\d MB of 200 MB", lost.reason)
+    assert lost.peak_memory is not None and 200e6 < lost.peak_memory < 400e6
     assert lost.out_of_memory
     assert study.attempts[0, 2].ending == Ending.COMPLETED
 
 
-def test_the_peak_is_the_attempt_s_and_not_the_worker_s(tmp_path: Path, mark: str) -> None:
+def test_the_peak_is_the_attempt_s_and_not_the_worker_s(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Attempt.held
+
+    def seen(attempt: Attempt, number: int | None) -> None:
+        held(attempt, number)
+        if number is not None and number > 200_000_000:
+            (tmp_path / "seen").touch()
+
+    monkeypatch.setattr(Attempt, "held", seen)
     study = run(make_trials(tmp_path, 2, "holds"))
     assert study.reports[0][0].metrics["pid"] == study.reports[1][0].metrics["pid"]
     much, little = (study.outcomes[number].peak_memory for number in (0, 1))
@@ -518,15 +584,27 @@ def test_what_the_kernel_killed_was_out_of_memory(
     assert study.outcomes[0].reason == reason and study.outcomes[0].out_of_memory
 
 
-def test_a_trial_is_not_charged_for_a_slow_study(tmp_path: Path, mark: str) -> None:
+def test_a_trial_is_not_charged_for_a_slow_study(
+    tmp_path: Path, mark: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Trial 1 reports while the driver is busy for longer than the trial may be silent."""
+    pools: list[Pool] = []
+
+    class Watched(Pool):
+        def __enter__(self) -> Watched:
+            pools.append(self)
+            return self
 
     def think(trial: Trial, report: Report) -> Decision:
-        time.sleep(1.2 if trial.number == 0 else 0.0)
+        if trial.number == 0:
+            (tmp_path / "thinking").touch()
+            assert select.select(pools, [], [], 60)[0], "trial 1 says nothing"
+            clock.now += 1000
         return CONTINUE
 
+    monkeypatch.setattr(processes, "Pool", Watched)
     study = ScriptedStudy(make_trials(tmp_path, 2, "recites"), think)
-    Processes(workers=2, threads=1, report_timeout=0.8, trial_timeout=0.8).run(study, Switch())
+    Processes(workers=2, threads=1, report_timeout=100, trial_timeout=100).run(study, Switch())
     assert study.endings == [Ending.COMPLETED] * 2
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,8 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from hpo_ray.submit import app
+from ports import free_port
 from typer.testing import CliRunner, Result
 
 from hpo_core.commands import UsageError
@@ -43,12 +44,17 @@ sampler: random
 executor: inline
 """
 HILLS = f"""\
-import time
+import signal, time
 def height(x, key):
     assert key == "{CANARY}"
     return x * x
-def slow(x, key):
-    time.sleep(1.2)
+def patient(x, key, run):
+    '''The second trial goes on when its driver has been told to stop; it is then run again.'''
+    told, before = [], signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *given: (told.append(1), before(*given)))
+    while (run.trial.number, run.trial.attempt) == (1, 1) and not told:
+        time.sleep(0.05)
+    signal.signal(signal.SIGTERM, before)
     return x
 """
 
@@ -67,7 +73,7 @@ def head() -> Iterator[Head]:
     folder = tempfile.mkdtemp(
         prefix="hpo-ray-", dir="/tmp"
     )  # sockets lie in it, whose paths must be short
-    port, mark = _free_port(), f"submit-{os.getpid()}"
+    port, mark = free_port(), f"submit-{os.getpid()}"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     own = {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -79,7 +85,7 @@ def head() -> Iterator[Head]:
     }
     command = (
         f"ray start --head --block --port 0 --node-ip-address 127.0.0.2 --dashboard-host 127.0.0.1 --num-cpus 1 "
-        f"--dashboard-port {port} --dashboard-agent-listen-port 0 --ray-client-server-port {_free_port()} "
+        f"--dashboard-port {port} --dashboard-agent-listen-port 0 --ray-client-server-port {free_port()} "
         f"--min-worker-port 0 --max-worker-port 0 --object-store-memory 80000000 --temp-dir {folder}"
     )
     with open(f"{folder}/start.log", "wb") as log:
@@ -92,16 +98,12 @@ def head() -> Iterator[Head]:
     finally:
         started.send_signal(signal.SIGTERM)
         for process in wait_until_gone(mark, 15):
-            process.kill()
-        started.wait(15)
-        left = wait_until_gone(mark, 15)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        started.wait(60)
+        left = wait_until_gone(mark)
         shutil.rmtree(folder, ignore_errors=True)
         assert not left
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -184,7 +186,7 @@ def test_a_detached_job_is_followed_later_and_says_which_plugin_the_cluster_lack
 
 
 def test_ctrl_c_leaves_the_job_alone_and_a_stopped_one_continues(head: Head, folder: Path) -> None:
-    file = write("long", trials=6, call="slow")
+    file = write("long", trials=6, call="patient")
     said = interrupted(head, file, "--allow-code")
     assert "goes on without you" in said and "Traceback" not in said
     job = said.split("hpo submit stop ")[1].split()[0]
@@ -212,5 +214,5 @@ def interrupted(head: Head, *words: str) -> str:
                 break
         following.send_signal(signal.SIGINT)
         said += following.stderr.read()
-        assert following.wait(30) == 130
+        assert following.wait(60) == 130
     return said

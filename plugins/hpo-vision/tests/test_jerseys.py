@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,16 +111,23 @@ def test_numbers_can_be_told_from_the_cloth(folder: Path) -> None:
 
 
 PROBE = """
-import hashlib, sys
+import itertools, os, signal, sys
 from pathlib import Path
-from hpo_vision.procedural.jersey_files import Jerseys
-print(Jerseys(0, float(sys.argv[2])).make(Path(sys.argv[1])))
+from hpo_vision.procedural import jersey_files
+path, scale, images = sys.argv[1:]
+draw, drawn = jersey_files.crop, itertools.count()
+def crop(*given):
+    if next(drawn) == int(images):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return draw(*given)
+jersey_files.crop = crop
+print(jersey_files.Jerseys(0, float(scale)).make(Path(path)))
 """
 
 
-def started(path: Path, scale: float) -> subprocess.Popen[str]:
-    """Another process that makes jerseys."""
-    command = [sys.executable, "-c", PROBE, str(path), str(scale)]
+def started(path: Path, images: int = -1) -> subprocess.Popen[str]:
+    """Another process that makes jerseys, and is killed when it has made so many (-1: it is not)."""
+    command = [sys.executable, "-c", PROBE, str(path), str(SMALL), str(images)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -135,7 +142,7 @@ def content(folder: Path) -> dict[str, str]:
 
 def test_two_processes_make_one_folder(folder: Path, tmp_path: Path) -> None:
     """One makes it, the other waits and takes it; and it is to the byte what this process made."""
-    both = [started(tmp_path / "jerseys", SMALL) for _ in range(2)]
+    both = [started(tmp_path / "jerseys") for _ in range(2)]
     said = [process.communicate(timeout=120)[0].strip() for process in both]
     assert sorted(said) == ["False", "True"]
     assert content(tmp_path / "jerseys") == content(folder)
@@ -144,14 +151,10 @@ def test_two_processes_make_one_folder(folder: Path, tmp_path: Path) -> None:
 
 def test_killed_half_way_it_is_not_there(folder: Path, tmp_path: Path) -> None:
     path, unfinished = tmp_path / "jerseys", tmp_path / ".jerseys.part" / "train" / "images"
-    process = started(path, 1.0)
-    until = time.monotonic() + 60
-    while not (unfinished.is_dir() and len(list(unfinished.iterdir())) > 5):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.communicate(timeout=60)
-    assert not path.exists() and unfinished.exists()
+    process = started(path, 6)
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert not path.exists() and len(list(unfinished.iterdir())) == 6
     assert Jerseys(0, SMALL).make(path)
     assert content(path) == content(folder) and not unfinished.exists()
 

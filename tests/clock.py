@@ -1,0 +1,15 @@
+"""A clock for tests of what waits or gives up: it stands still unless a test moves it, however slow the machine is."""
+
+from __future__ import annotations
+
+
+class Clock:
+    """Takes the place of `time` in a module: `monkeypatch.setattr(module, "time", clock)`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """A microsecond after the last answer: what came later is known to have come later."""
+        self.now += 1e-6
+        return self.now
