@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -169,3 +170,14 @@ def test_nothing_heavy_is_imported() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={**os.environ})
+
+
+@pytest.mark.parametrize("words", [["list", "models"], ["list", "samplers"]])
+def test_who_reads_may_stop(words: list[str]) -> None:
+    """`hpo list models | head`, with more and with less to say than a pipe holds."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        hpo = Path(sys.executable).with_name("hpo")
+        ran = subprocess.run([hpo, *words], stdout=closed, stderr=subprocess.PIPE, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, b"")

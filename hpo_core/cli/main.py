@@ -97,12 +97,26 @@ def _theirs() -> list[str]:
     return [name for name in plugin_commands.names() if name not in COMMANDS and " " not in name]
 
 
+class _NobodyReads(Exception):
+    """Whoever read standard output has closed it."""
+
+
 class _Group(TyperGroup):
     """The group of all commands; knows their names and lines of help without importing them."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = _Commands()
+
+    def invoke(self, ctx: Any) -> Any:
+        """As typer's, for which it is a failure (exit code 1) when `head` has read enough."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise _NobodyReads from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
@@ -158,7 +172,7 @@ def _exit_code() -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `hpo trials x | head`
+    except _NobodyReads:  # `hpo trials x | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
