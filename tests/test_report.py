@@ -368,6 +368,13 @@ def test_of_many_trials_the_best_and_every_so_many_of_the_others_are_drawn(engin
     assert thinning.chosen(facts.ranked[:200]) == facts.ranked[:200] and thinning.said(5, 5) == []
 
 
+def test_importance_that_cannot_be_told_says_why(engine: Engine, hpo: Callable[..., str]) -> None:
+    store(engine, "few", [Told("cosine", n, [n / 10]) for n in range(3)])
+    hpo("few", "--output", "report.html")
+    read = Page(Path("report.html").read_text())
+    assert "importance" in read.ids and "are too few to say what matters: it takes 10" in read.text
+
+
 def test_a_study_without_success_reports_its_failures(
     engine: Engine, hpo: Callable[..., str]
 ) -> None:

@@ -53,7 +53,7 @@ def timeline(facts: Facts) -> Drawing | None:
     for driver in facts.course.drivers[1:]:
         axes.axvline(driver.before / unit, color=SOFT, linestyle="--", linewidth=1)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.set_ylim(max(trial.number for trial in facts.trials) + 1, -1)
+    axes.set_ylim(max(trial.number for trial in facts.trials) + 0.6, -0.6)
     axes.set_xlim(0, max(1e-3, 1.01 * facts.course.seconds / unit))
     axes.legend(ncols=7, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     return drawing

@@ -35,10 +35,10 @@ MANY = 500
 class Facts:
     """A study with at least one finished trial.
 
-    `importances` is None where too few trials can say what matters, `best` where every finished trial
-    failed. `classes` is what it reported on classes and after which epoch. `versions` are the models that were
-    registered from it, the newest first.
-    `study_file` is the file as it was understood, references unresolved; `environment` what ran the study.
+    `importances` may be why there are none: too few trials, say. `best` is None where every finished trial failed;
+    `classes` is what it reported on classes and after which epoch. `versions` are the models that were registered from
+    the study, the newest first. `study_file` is the file as it was understood, references unresolved; `environment`
+    what ran the study.
     """
 
     record: StudyRecord
@@ -47,7 +47,7 @@ class Facts:
     versions: Sequence[Listed]
     course: Course
     cost: Cost
-    importances: Importances | None
+    importances: Importances | str
     classes: tuple[int, ClassReport] | None
     study_file: str
     environment: Mapping[str, Any]
@@ -133,8 +133,8 @@ def _parameters(record: StudyRecord) -> Mapping[str, Distribution]:
     return Space({key: tree for key, tree in objective.items() if key != "name"}).parameters()
 
 
-def _importances(every: Sequence[ResultTrial], record: StudyRecord) -> Importances | None:
-    """How much the parameters matter; None where too few trials can say.
+def _importances(every: Sequence[ResultTrial], record: StudyRecord) -> Importances | str:
+    """How much the parameters matter, or why that cannot be said.
 
     Where trials were stopped early, those that completed are the good ones: then what counts is the best up to the
     last epoch that half of the trials reached.
@@ -149,8 +149,8 @@ def _importances(every: Sequence[ResultTrial], record: StudyRecord) -> Importanc
         return importance.evaluate(
             every, _parameters(record), epoch=epoch, repeats=50 if len(every) <= MANY else 20
         )
-    except UsageError:
-        return None
+    except UsageError as error:
+        return str(error)
 
 
 def _classes(

@@ -119,7 +119,8 @@ def _runs(count: int) -> str:
 def _importance(facts: Facts) -> Section:
     section = Section("importance", "Importance of the parameters")
     found = facts.importances
-    if found is None:
+    if isinstance(found, str):
+        section.tables = [Table(("",), [(found,)])] if facts.parameters else []
         return section
     when = "that completed" if found.epoch is None else f"by their best up to epoch {found.epoch}"
     section.prose = [

@@ -98,7 +98,7 @@ def _draw_best_so_far(axes: Axes, facts: Facts, ranked: list[ResultTrial]) -> No
 
 def importance(facts: Facts) -> Drawing | None:
     """The share of each parameter in what parameters explain, with its interval; pale where it may be chance."""
-    if facts.importances is None:
+    if isinstance(facts.importances, str):
         return None
     shown = facts.importances.parameters[:BARS]
     names = short(row.parameter for row in facts.importances.parameters)

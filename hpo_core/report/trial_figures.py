@@ -78,7 +78,8 @@ def axes_of(facts: Facts) -> list[str]:
         for name in facts.parameters
         if len({repr(trial.params.get(name)) for trial in facts.ranked}) > 1
     ]
-    known = () if facts.importances is None else facts.importances.parameters
+    found = facts.importances
+    known = () if isinstance(found, str) else found.parameters
     shares = {row.parameter: row.importance for row in known}
     return sorted(varied, key=lambda name: -shares.get(name, -1.0))[:AXES]
 

@@ -80,7 +80,9 @@ def confusion(report: ClassReport, number: int, step: int) -> dict[str, Any] | N
     if len(names) <= COUNTED:
         heat["texttemplate"] = "%{text}"
     layout = {
-        "title": {"text": f"Confusion matrix of the best trial ({number}), epoch {step}"},
+        "title": {
+            "text": f"Confusion matrix of the best trial ({number}), epoch {step}, as reported in training"
+        },
         "xaxis": {"type": "category", "title": {"text": "predicted"}, "automargin": True},
         "yaxis": {
             "type": "category",
