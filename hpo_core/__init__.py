@@ -1,8 +1,8 @@
 """`hpo_core`: the engine of `hpo`, for programs and for plugins.
 
-A program imports `Study`, `StudyResult` and `Model`, which are loaded when they are first asked for. A plugin imports
-the other names below (and `hpo_core.commands`, `hpo_core.sampling`, `hpo_core.testing`, `hpo_core.workers` where it
-needs them); everything else may change without notice.
+A program imports `Study`, `StudyResult`, `Model`, `Registry` and `Datasets`, which are loaded when they are first asked
+for. A plugin imports the other names below (and `hpo_core.commands`, `hpo_core.sampling`, `hpo_core.testing`,
+`hpo_core.workers` where it needs them); everything else may change without notice.
 """
 
 import importlib
@@ -45,19 +45,27 @@ from hpo_core.space import Choice, Distribution, Float, Int, Scalar, Space
 from hpo_core.trial import Checkpoint, ClassReport, Ending, Event, Goal, Outcome, Report, Trial
 
 if typing.TYPE_CHECKING:
+    from hpo_core.datasets.datasets import Datasets
     from hpo_core.facade.model import Model
     from hpo_core.facade.result import StudyResult
     from hpo_core.facade.study import Study
+    from hpo_core.registry.registry import Registry
 
 __version__ = "0.1.0"
 
-_FACADE = {"Model": "model", "Study": "study", "StudyResult": "result"}
+_LATER = {
+    "Datasets": "datasets.datasets",
+    "Model": "facade.model",
+    "Registry": "registry.registry",
+    "Study": "facade.study",
+    "StudyResult": "facade.result",
+}
 
 
 def __getattr__(name: str) -> typing.Any:
-    if name not in _FACADE:
+    if name not in _LATER:
         raise AttributeError(f"module 'hpo_core' has no attribute '{name}'")
-    found = getattr(importlib.import_module(f"hpo_core.facade.{_FACADE[name]}"), name)
+    found = getattr(importlib.import_module(f"hpo_core.{_LATER[name]}"), name)
     globals()[name] = found  # asked for once
     return found
 
@@ -71,6 +79,7 @@ __all__ = [
     "Clone",
     "Component",
     "Dataset",
+    "Datasets",
     "Decision",
     "Distribution",
     "Driven",
@@ -94,6 +103,7 @@ __all__ = [
     "Part",
     "PluginError",
     "Register",
+    "Registry",
     "Report",
     "Restored",
     "Resume",

@@ -146,8 +146,8 @@ def test_studies_in_it_are_valid() -> None:
 def test_the_plugins_are_those_that_are_tested() -> None:
     assert blocks("toml") == [(ROOT / "tests/third_party/pyproject.toml").read_text()]
     one_file = [ROOT / f"tests/one_file/hpo_{name}.py" for name in ("tiny", "knee", "stripes")]
-    in_python = ROOT / "tests/study_in_python.py"
-    files = [in_python, ROOT / "tests/third_party/hpo_thermo.py", *one_file]
+    in_python = [ROOT / f"tests/{name}_in_python.py" for name in ("study", "registry")]
+    files = [*in_python, ROOT / "tests/third_party/hpo_thermo.py", *one_file]
     assert blocks("python") == [file.read_text() for file in files]
 
 

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hpo_core import Model, Study, StudyResult
 from hpo_core.errors import StoreError, UsageError
 from hpo_core.testing.training import built
 
-README_STUDY = Path(__file__).parents[3] / "tests/study_in_python.py"
+README = Path(__file__).parents[3] / "tests"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
         run = Study.run
         apart = {"storage": f"sqlite:///{folder}/hpo.db", "directory": str(folder / "runs")}
         patch.setattr(Study, "run", lambda self: run(Study.from_dict(self.to_dict() | apart)))
-        result: StudyResult = runpy.run_path(str(README_STUDY))["result"]
+        result: StudyResult = runpy.run_path(str(README / "study_in_python.py"))["result"]
     return result
 
 
@@ -51,6 +52,20 @@ def test_it_exports(result: StudyResult, tmp_path: Path) -> None:
         result.export(tmp_path / "to")
     with pytest.raises(TypeError, match="quantise"):
         result.export(tmp_path / "other", quantise=True)
+
+
+def test_the_registry_and_the_datasets_of_the_readme(
+    result: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(result.storage.removeprefix("sqlite:///"), tmp_path / "runs/hpo.db")
+    (tmp_path / "data/pets").mkdir(parents=True)
+    (tmp_path / "data/pets/cat.txt").write_text("a cat")
+    found = runpy.run_path(str(README / "registry_in_python.py"))
+    assert found["registry"].get("tiny-digits@production").label == "tiny-digits@1"
+    assert found["version"].sha256 == result.model.version.sha256  # type: ignore[union-attr]
+    assert [each.label for each in found["datasets"].versions("pets")] == ["pets@1"]
 
 
 def test_its_checkpoint_is_the_best_trial_s(result: StudyResult) -> None:
