@@ -176,6 +176,10 @@ def test_tags_and_references(datasets: Datasets, data: Path) -> None:
         datasets.untag("pets", "clean")
     with pytest.raises(UsageError, match="no name of a dataset"):
         datasets.create("../pets", str(data))
+    with pytest.raises(
+        UsageError, match=r"'12' is no name.*so write a letter in it, as in data-12"
+    ):
+        datasets.create("12", str(data))
 
 
 def test_a_deleted_version_leaves_its_number(datasets: Datasets, data: Path) -> None:
@@ -329,3 +333,12 @@ def test_what_an_address_refers_to_is_not_stored(
     kept = [path for path in tmp_path.rglob("*") if path.is_file() and data not in path.parents]
     assert not [path for path in kept if str(data).encode() in path.read_bytes()]
     assert json.loads((tmp_path / "datasets/stamps/pets.jsonl").read_text().split("\n")[0])
+
+
+def test_a_dataset_that_is_called_a_number_already_goes_on(one_file: Datasets, data: Path) -> None:
+    """An older hpo let it be called so."""
+    one_file.create("d12", str(data))
+    with connect(one_file.engine) as connection:
+        connection.execute(hpo_dataset_versions.update().values(name="12"))
+    (data / "new").write_text("4")
+    assert one_file.create("12", str(data)).version.label == "12@2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -279,6 +280,55 @@ def test_what_somebody_says_is_told_with_it(
     assert datasets.delete("pets", force=True).deleted
 
 
+def test_a_link_leads_to_the_models_and_back(
+    datasets: Datasets, data: Path, learn: Learn, run: RunStudy, tmp_path: Path
+) -> None:
+    """Of the trial that it is about, or of all; and a recorded trial is not told again as linked."""
+    for name in ("pets", "others"):
+        datasets.create(name, str(data))
+        (data / name).write_text("more")
+    run(learn("drawn"))
+    record = studies.called(datasets.engine, "bowl")
+    models = [
+        register(datasets.engine, tmp_path, study_id=record.study_id, trial=number)
+        for number in (0, 1)
+    ]
+    datasets.link("pets", "bowl", 1)
+    datasets.link("others", "bowl", role="test")
+    assert [(run.trial, run.models) for run in datasets.runs("pets")] == [(1, ("digits@2",))]
+    assert [run.models for run in datasets.runs("others")] == [("digits@1", "digits@2")]
+    root = datasets.get("pets").root
+    found = lineage(datasets.engine, models[1])
+    assert f"    data pets@1: dataset_root {root} (linked by hand as training)" in found.lines()
+    trial, study = f"trial:{record.study_id}/1", f"study:{record.study_id}"
+    edges = {edge for edge in found.edges if edge[0].startswith("data:pets@")}
+    assert edges == {("data:pets@1", trial, "linked by hand as training")}
+    assert ("data:others@1", study, "linked by hand as test") in found.edges
+    ids = [node.id for node in lineage(datasets.engine, models[0]).nodes]
+    assert "data:others@1" in ids and "data:pets@1" not in ids
+
+
+def test_what_is_recorded_and_what_is_said_are_told_apart(
+    datasets: Datasets, data: Path, learn: Learn, run: RunStudy
+) -> None:
+    datasets.create("pets", str(data))
+    run(learn(f"{{name: files, path: {data}}}"))
+    datasets.link("pets", "bowl", 0)
+
+    def told(trial: int | None = None) -> list[tuple[bool, tuple[int, ...]]]:
+        return [(use.recorded, use.trials) for use in datasets.for_run("bowl", trial)]
+
+    assert told() == [(True, (0, 1))]  # the link says nothing new
+    datasets.link("pets", "bowl")
+    assert told() == [(True, (0, 1)), (False, ())]
+    assert told(1) == [(True, (1,)), (False, ())]
+    assert [(each.trial, each.recorded) for each in datasets.runs("pets")] == [
+        (None, False),
+        (0, True),
+        (1, True),
+    ]
+
+
 # ---- the command line ----
 
 
@@ -358,10 +408,62 @@ def test_tags_and_deletions_by_command(hpo: Hpo, datasets: Datasets, data: Path)
     assert hpo("data", "show", "pets").code == 2
     (gone,) = hpo("data", "versions", "pets", "--deleted", "--json").json
     assert gone["deleted"] is not None
+    shown = hpo("data", "show", "pets@1")
+    assert shown.code == 2 and "no version of a dataset 'pets'" in shown.err
     (data / "wrong.yaml").write_text("- 1")
     done = hpo("data", "register", "pets", "data", "--recipe", "data/wrong.yaml")
     assert done.code == 2 and "holds no mapping" in done.err
     assert hpo("data", "register", "pets", "nowhere").code == 2
+
+
+def test_the_history_of_a_deleted_version_stays_readable(
+    hpo: Hpo, datasets: Datasets, data: Path, learn: Learn, run: RunStudy, tmp_path: Path
+) -> None:
+    """Of the only version of a dataset, and of one beside another; what was deleted says so."""
+    version = datasets.create("pets", str(data), made="by hand").version
+    run(learn(f"{{name: files, path: {data}}}"))
+    record = studies.called(datasets.engine, "bowl")
+    origin = origin_of(datasets.engine, record, 1)
+    about: dict[str, Any] = {"study_id": record.study_id, "trial": 1, "provenance": origin}
+    model = register(datasets.engine, tmp_path, **about)
+    gone = datasets.delete("pets", force=True)
+    day = time.strftime("%Y-%m-%d", time.localtime(gone.deleted))
+    for name in ("pets", "pets@1"):
+        said = hpo("data", "runs", name).out.splitlines()
+        assert said[0].startswith(f"pets@1 was deleted on {day}")
+        assert [line.split()[:2] for line in said[2:]] == [["bowl", "0"], ["bowl", "1"]]
+        assert said[-1].split()[-1] == "digits@1"
+        assert hpo("data", "lineage", name).out == "pets@1 (by hand) deleted\n"
+    assert {each["deleted"] for each in hpo("data", "runs", "pets", "--json").json} == {
+        gone.deleted
+    }
+    assert (
+        hpo("data", "lineage", "pets", "--json").json["version"]["deleted"]
+        == hpo("data", "used", "bowl", "--json").json[0]["deleted"]
+        == gone.deleted
+    )
+    assert "pets@1 (deleted)  training  " + version.root[:12] in hpo("data", "used", "bowl").out
+    lines = list(lineage(datasets.engine, model).lines())
+    assert any(line.strip().startswith("data pets@1 (deleted): name files") for line in lines)
+    (data / "c").write_text("3")
+    datasets.create("pets", str(data))
+    assert datasets.runs("pets") == [] and len(datasets.runs("pets@1")) == 2
+    done = hpo("data", "show", "pets@1")
+    assert done.code == 2 and f"on {day}; `hpo data lineage pets@1`" in done.err
+    with pytest.raises(UsageError, match="pets@1 was deleted on "):
+        datasets.link("pets@1", "bowl")
+
+
+def test_lists_of_versions_fit_a_terminal(hpo: Hpo, datasets: Datasets, data: Path) -> None:
+    """But for where the files lie, which is the last column and as long as it is."""
+    version = datasets.create("pets", str(data)).version
+    datasets.tag("pets", "reviewed")
+    for words in (("list",), ("versions", "pets")):
+        head, line = hpo("data", *words).out.splitlines()
+        assert head.split() == "version tags files size created root location".split()
+        assert line.split()[0] == "pets@1" and line.endswith(f"  {version.location}")
+        assert version.root[:12] in line and version.root[:13] not in line
+        assert head.index("location") < 64
 
 
 PINNED = {"seed: 3": "seed: 3\ndata_version: pets@clean"}

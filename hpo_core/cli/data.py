@@ -66,7 +66,7 @@ def _print(datasets: Datasets, found: list[DatasetVersion], json: bool) -> None:
     tags = {each.name: datasets.tags(each.name) if each.name in living else {} for each in found}
     if json:
         return print_json([_told(version, tags[version.name]) for version in found])
-    head = "dataset version tags files size parent created root location"
+    head = "version tags files size created root location"
     print_table(head.split(), [_row(version, tags[version.name]) for version in found])
 
 
@@ -78,13 +78,11 @@ def _told(version: DatasetVersion, tags: dict[str, int]) -> dict[str, Any]:
 def _row(version: DatasetVersion, tags: dict[str, int]) -> tuple[Any, ...]:
     its = [tag for tag, number in tags.items() if number == version.version]
     return (
-        version.name,
-        version.version,
+        version.label,
         "deleted" if version.deleted else ", ".join(its) or None,
         version.files,
         amount(version.size),
-        version.parent,
-        clock(version.created),
+        clock(version.created).partition(" ")[0],
         version.root[:12],
         version.location,
     )
@@ -203,7 +201,7 @@ _WRONG = ("missing", "changed", "extra")
 def lineage(
     reference: DataReference, storage: Storage = DEFAULT_STORAGE, json: Json = False
 ) -> None:
-    """What a version was made from, and what was made from it."""
+    """What a version was made from, and what was made from it; of one that was deleted, too."""
     found = opened(storage).lineage(reference)
     if json:
         return print_json(found.to_json())

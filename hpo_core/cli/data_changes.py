@@ -94,7 +94,7 @@ def delete(
     ] = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Forget a version. Its number is never given again, and no file is removed."""
+    """Forget a version, but for its lineage and what used it. Its number is never given again, no file is removed."""
     version = opened(storage).delete(reference, force=force)
     print(f"{version.label} is deleted; its files, its manifest and copies stay where they are")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hpo_core.datasets import creating, marks, references, sources, usage
+from hpo_core.datasets import creating, marks, references, sources, usage, uses
 from hpo_core.datasets.comparing import Comparison, Differences, compare, differences
 from hpo_core.datasets.creating import Content, Created
 from hpo_core.datasets.dataset_version import DatasetVersion, read
@@ -27,7 +27,8 @@ from hpo_core.datasets.keeping import Keeping
 from hpo_core.datasets.lineage import DatasetLineage, lineage
 from hpo_core.datasets.snapshots import Copied
 from hpo_core.datasets.statistics import Statistics, statistics
-from hpo_core.datasets.usage import Run, Use
+from hpo_core.datasets.usage import Run
+from hpo_core.datasets.uses import Use
 from hpo_core.errors import UsageError
 from hpo_core.storage import database, reading, studies
 from hpo_core.study_file import NAME
@@ -41,7 +42,9 @@ class Datasets:
     """The dataset versions of one database. Methods raise UsageError for what is not there, and StorageError.
 
     A reference is `NAME` (the newest version), `NAME@3` or `NAME@TAG`. An address is a folder's path or any URL that
-    fsspec reaches.
+    fsspec reaches; StoreError, a StorageError, names a file there that is in the way. Sizes are in bytes, and times in
+    seconds since the epoch. A version that was deleted is found by `lineage`, `runs` and `for_run`, and where `deleted`
+    is said.
     """
 
     def __init__(self, engine: Engine, storage: str) -> None:
@@ -51,7 +54,10 @@ class Datasets:
 
     @classmethod
     def open(cls, storage: str, *, new: bool = False) -> Datasets:
-        """Those of a database that is there, or with `new` of one that may be made; an older one is updated."""
+        """Those of a database, by its URL; an older one is updated. Raises StorageError for one that is not there.
+
+        With `new` it is made then.
+        """
         if new:
             return cls(database.open_or_create(storage), storage)
         engine = database.open_existing(storage)
@@ -78,12 +84,16 @@ class Datasets:
         `parent` is what it was made from (the version before it, unless it is said), `made` and `recipe` say how. The
         manifest goes to `store`; where none is named, to that of the version before, else beside the database. Files
         that have not changed since they were last registered there are not read again, unless `full`.
+
+        Raises UsageError for a name that cannot be one and for an address without files, and StoreError for a file that
+        cannot be read, or that has changed while it was.
         """
         _check_name(name)
         if len(made) > LONGEST or "\0" in made:
             raise UsageError(f"how it was made is said in at most {LONGEST} characters")
         with database.connect(self.engine) as connection:
             known = read(connection, name)
+            _check_number(name, known)
             ancestor = None if parent is None else references.find(connection, parent).label
         source = sources.opened(location)
         kept = self._keeping.place(store, known)
@@ -97,29 +107,35 @@ class Datasets:
 
     @staticmethod
     def digest(location: str) -> Content:
-        """The root, the count and the size of the files at an address; all are read, and nothing is kept."""
+        """The root (sha256), the count and the size of the files at an address; all are read, and nothing is kept.
+
+        Raises UsageError for an address without files, and StoreError for a file that cannot be read.
+        """
         source = sources.opened(location)
         with tempfile.TemporaryDirectory(prefix="hpo-data-") as folder:
             return creating.content(source, (), Path(folder, "manifest"), Path(folder, "stamps"))
 
-    def get(self, reference: str) -> DatasetVersion:
-        """The version that is meant. Raises UsageError with the nearest word."""
+    def get(self, reference: str, *, deleted: bool = False) -> DatasetVersion:
+        """The version that is meant, with `deleted` also one that was. Raises UsageError with the nearest word."""
         with database.connect(self.engine) as connection:
-            return references.find(connection, reference)
+            return references.find(connection, reference, deleted=deleted)
 
     def latest(self, name: str) -> DatasetVersion:
-        """The newest version of a dataset."""
+        """The newest version of a dataset. Raises UsageError where there is none."""
         return self.get(f"{name}@{references.LATEST}")
 
     def by_tag(self, name: str, tag: str) -> DatasetVersion:
-        """The version that has a tag."""
+        """The version that has a tag. Raises UsageError with the nearest tag."""
         known = self.tags(name)
         if tag not in known:
             raise UsageError(references.no_tag(name, tag, list(known)))
         return self.get(f"{name}@{known[tag]}")
 
     def versions(self, name: str, *, deleted: bool = False) -> list[DatasetVersion]:
-        """Every version of a dataset, by number; with `deleted` those that were deleted too."""
+        """Every version of a dataset, by number; with `deleted` those that were deleted too.
+
+        Raises UsageError where there is none.
+        """
         with database.connect(self.engine) as connection:
             found = read(connection, name)
             if not deleted or not found:
@@ -132,37 +148,44 @@ class Datasets:
             return references.names(connection)
 
     def tags(self, name: str) -> dict[str, int]:
-        """The tags of a dataset, with the versions that have them."""
+        """The tags of a dataset, with the numbers of the versions that have them. Raises UsageError for no dataset."""
         with database.connect(self.engine) as connection:
             references.find(connection, name)
             return references.tags(connection, name)
 
     @contextlib.contextmanager
     def files(self, reference: str) -> Iterator[Iterator[Entry]]:
-        """The files of a version, sorted by path, for the length of the context."""
+        """The files of a version by its manifest, sorted by path, for the length of the context.
+
+        Raises StoreError for a manifest that is not there, or not as it was written.
+        """
         with self._keeping.entries(self.get(reference)) as entries:
             yield entries
 
     def statistics(self, reference: str) -> Statistics:
-        """How many files there are, how large, of which kinds and in which folders."""
+        """How many files a version has, how large in bytes, of which kinds and in which folders, by its manifest."""
         with self.files(reference) as entries:
             return statistics(entries)
 
     def compare(self, first: str, second: str) -> Comparison:
-        """What was added, removed, changed and moved from one version to another."""
+        """What was added, removed, changed and moved from one version to another, by their manifests."""
         with self.files(first) as before, self.files(second) as after:
             return compare(before, after)
 
     def verify(self, reference: str, location: str | None = None) -> Differences:
-        """Read the files of a version, where it lay or at another address; which are missing, changed or extra."""
+        """Read the files of a version, where it lay or at another address; which are missing, changed or extra.
+
+        Files that differ or cannot be read are told of and raise nothing (`none` is true where there are none). Raises
+        UsageError for a folder that is not there, and StoreError for files that cannot be listed.
+        """
         version = self.get(reference)
         source = sources.opened(version.location if location is None else location)
         with self.files(version.label) as entries:
             return differences(source, entries)
 
     def lineage(self, reference: str) -> DatasetLineage:
-        """What a version was made from, and what was made from it."""
-        version = self.get(reference)
+        """What a version was made from, and what was made from it; `create` has recorded it."""
+        version = self.get(reference, deleted=True)
         with database.connect(self.engine) as connection:
             known = {each.label: each for each in read(connection)}
         return lineage(version, known)
@@ -170,40 +193,55 @@ class Datasets:
     # ---- what used them ----
 
     def runs(self, reference: str) -> list[Run]:
-        """The trials, studies and models that used a version."""
+        """The trials, studies and models that used a version, recorded or linked by hand."""
         with database.connect(self.engine) as connection:
-            return usage.runs(connection, references.find(connection, reference))
+            return usage.runs(connection, references.find(connection, reference, deleted=True))
 
     def for_run(self, study: str, trial: int | None = None) -> list[Use]:
-        """The versions that a study used, or one trial of it."""
+        """The versions that a study used, or one trial of it, recorded or linked by hand.
+
+        Raises UsageError where there is no such study or trial.
+        """
         study_id, _ = self._study(study, trial)
         with database.connect(self.engine) as connection:
-            return usage.uses(connection, study_id, trial)
+            return uses.uses(connection, study_id, trial)
 
     def link(
         self, reference: str, study: str, trial: int | None = None, *, role: str = usage.TRAINING
     ) -> DatasetVersion:
-        """Remember that a study, or one trial of it, used a version, where it could not be recorded."""
+        """Remember that a study, or one trial of it, used a version as `role`, where it could not be recorded.
+
+        Raises UsageError where there is no such version, study or trial, and for a role that is no word.
+        """
         return marks.link(self.engine, reference, self._study(study, trial), trial, role)
 
     # ---- what may change ----
 
     def tag(self, reference: str, word: str) -> tuple[DatasetVersion, int | None]:
-        """Give a tag to a version; the version, and the number of the one that had the tag before."""
+        """Give a tag to a version; the version, and the number of the one that had the tag before.
+
+        Raises UsageError for a word that cannot be a tag.
+        """
         return marks.tag(self.engine, reference, word)
 
     def untag(self, name: str, word: str) -> int:
-        """Take a tag off; the number of the version that had it."""
+        """Take a tag off; the number of the version that had it. Raises UsageError with the nearest tag."""
         return marks.untag(self.engine, name, word)
 
     def delete(self, reference: str, *, force: bool = False) -> DatasetVersion:
-        """Mark a version as deleted; one that is tagged or was used only with `force`. No file is removed."""
+        """Mark a version as deleted, which then has `deleted`. No file is removed.
+
+        Raises UsageError for one that is tagged or was used, unless `force`.
+        """
         return marks.remove(self.engine, reference, force)
 
     # ---- copies ----
 
     def snapshot(self, reference: str, store: str | None = None) -> Copied:
-        """Copy the files of a version into a store: that of its manifest, or another one."""
+        """Copy the files of a version into a store: that of its manifest, or another one.
+
+        Raises StoreError for a file that is not as it was registered, and for a store that cannot be written.
+        """
         return self._keeping.copy(self.get(reference), store)
 
     def snapshots(self, reference: str) -> list[str]:
@@ -211,7 +249,10 @@ class Datasets:
         return self._keeping.copies(self.get(reference))
 
     def restore(self, reference: str, folder: Path, store: str | None = None) -> int:
-        """Make a new folder of the copies of a version's files, from a store or the last one; how many they are."""
+        """Make a new folder of the copies of a version's files, from a store or the last one; how many they are.
+
+        Raises UsageError for a folder that is there and where no copy was made, and StoreError for a damaged copy.
+        """
         return self._keeping.restore(self.get(reference), folder, store)
 
     # ---- inside ----
@@ -227,4 +268,12 @@ def _check_name(name: str) -> None:
     if not re.fullmatch(NAME, name):
         raise UsageError(
             f"'{name}' is no name of a dataset: write at most 128 letters, digits, . _ - and no dot at its beginning"
+        )
+
+
+def _check_number(name: str, known: list[DatasetVersion]) -> None:
+    """`5@3` would be hard to read. What an older hpo has called so may have more versions."""
+    if name.isdigit() and not known:
+        raise UsageError(
+            f"'{name}' is no name of a dataset: versions have numbers, so write a letter in it, as in data-{name}"
         )

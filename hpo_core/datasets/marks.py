@@ -29,8 +29,6 @@ from hpo_core.storage.tables import (
 )
 
 WORD = re.compile(r"(?!v?[0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-ALL = -1
-"""In a link's row: all trials of the study."""
 
 
 def tag(engine: Engine, reference: str, word: str) -> tuple[DatasetVersion, int | None]:
@@ -77,7 +75,7 @@ def link(
             "name": version.name,
             "version": version.version,
             "study_id": study[0],
-            "trial": ALL if trial is None else trial,
+            "trial": usage.ALL if trial is None else trial,
             "role": role,
             "study": study[1],
             "since": time.time(),

@@ -19,23 +19,30 @@ LATEST = "latest"
 NUMBER = re.compile(r"v?([1-9][0-9]{0,8})")
 
 
-def find(connection: Connection, reference: str) -> DatasetVersion:
-    """The version that is meant. Raises UsageError with the nearest word."""
+def find(connection: Connection, reference: str, *, deleted: bool = False) -> DatasetVersion:
+    """The version that is meant. Raises UsageError with the nearest word.
+
+    One that was deleted only with `deleted`; of a dataset that has no other, its name means the last one then.
+    """
     name, _, word = reference.partition("@")
     known = read(connection, name)
     living = [version for version in known if version.deleted is None]
-    if not living:
+    eligible = living or (known if deleted else [])
+    if not eligible:
         raise UsageError(_no_dataset(connection, name))
     if word in ("", LATEST):
-        return living[-1]
+        return eligible[-1]
     written = NUMBER.fullmatch(word)
     number = int(written[1]) if written else tags(connection, name).get(word)
     found = next((version for version in known if version.version == number), None)
     if found is None:
         raise UsageError(_no_version(connection, name, word, len(known)))
-    if found.deleted is not None:
+    if found.deleted is not None and not deleted:
         day = time.strftime("%Y-%m-%d", time.localtime(found.deleted))
-        raise UsageError(f"{found.label} was deleted on {day}")
+        raise UsageError(
+            f"{found.label} was deleted on {day}; `hpo data lineage {found.label}` and `hpo data runs {found.label}` "
+            "still tell of it"
+        )
     return found
 
 

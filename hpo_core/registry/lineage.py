@@ -1,7 +1,7 @@
 """Where a model version comes from, as a graph: data, code, study, trial, the trials it was cloned from, versions.
 
 An edge goes from what was used to what was made with it. What an older hpo did not record, or what was deleted in a
-dashboard, is left out.
+dashboard, is left out. Data that somebody has linked to the study or to one of the trials (`hpo data link`) says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from sqlalchemy import Connection, Engine, select
 
 from hpo_core.registry.model_version import ModelVersion, read
 from hpo_core.storage.database import connect, display_all
-from hpo_core.storage.tables import trial_user_attributes, trials
+from hpo_core.storage.tables import (
+    hpo_dataset_links,
+    hpo_dataset_versions,
+    trial_user_attributes,
+    trials,
+)
+
+_ALL = -1
+"""In a row that links data: all trials of the study."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ def lineage(engine: Engine, version: ModelVersion) -> Lineage:
     """The lineage of a version."""
     with connect(engine) as connection:
         ancestors = _ancestors(connection, version.study_id, version.trial)
+        linked = list(_linked(connection, version.study_id))
+        deleted = _deleted(connection)
         others = read(connection)
     nodes: dict[str, Node] = {}
     edges: list[tuple[str, str, str]] = []
@@ -57,13 +67,20 @@ def lineage(engine: Engine, version: ModelVersion) -> Lineage:
         nodes.setdefault(found, Node(found, kind, label))
         return found
 
+    def link(number: int, node: str) -> None:
+        for trial, key, label, role in linked:
+            if trial == number:
+                edges.append((add("data", key, label), node, f"linked by hand as {role}"))
+
     study = add("study", version.study_id, f"study {version.study}")
-    for kind, key, label in _sources(version):
+    for kind, key, label in _sources(version, deleted):
         edges.append((add(kind, key, label), study, "used by"))
+    link(_ALL, study)
     made = None
     for number, step in [*reversed(ancestors), (version.trial, None)]:
         its = add("trial", f"{version.study_id}/{number}", f"trial {number}")
         edges.append((study, its, "proposed"))
+        link(number, its)
         if made is not None:
             edges.append((made[0], its, f"cloned after epoch {made[1]}"))
         made = its, step
@@ -80,7 +97,7 @@ def lineage(engine: Engine, version: ModelVersion) -> Lineage:
     return Lineage(tuple(nodes.values()), tuple(edges))
 
 
-def _sources(version: ModelVersion) -> Iterator[tuple[str, object, str]]:
+def _sources(version: ModelVersion, deleted: set[str]) -> Iterator[tuple[str, object, str]]:
     """What the study was run with: data and code."""
     kept = version.provenance.get("dataset")
     data = kept if isinstance(kept, Mapping) else version.config.get("dataset")
@@ -91,11 +108,31 @@ def _sources(version: ModelVersion) -> Iterator[tuple[str, object, str]]:
             for key, value in data.items()
             if not isinstance(value, dict | list) and key != "dataset_version"
         )
-        version_of = f"{data['dataset_version']}: " if data.get("dataset_version") else ""
+        its = data.get("dataset_version")
+        version_of = f"{its}{' (deleted)' if str(its) in deleted else ''}: " if its else ""
         key = json.dumps(data, sort_keys=True, default=str)
         yield "data", key, f"data {version_of}{label}"
     if version.git_commit is not None:
         yield "code", version.git_commit, f"code {version.git_commit}"
+
+
+def _deleted(connection: Connection) -> set[str]:
+    """The versions of data that were deleted: `NAME@N`."""
+    table = hpo_dataset_versions
+    query = select(table.c.name, table.c.version).where(table.c.deleted.is_not(None))
+    return {f"{name}@{version}" for name, version in connection.execute(query)}
+
+
+def _linked(connection: Connection, study_id: int) -> Iterator[tuple[int, str, str, str]]:
+    """What somebody has linked to a study: the trial or _ALL, the version, its words, as what it was used."""
+    links, versions = hpo_dataset_links, hpo_dataset_versions
+    same = (links.c.name == versions.c.name) & (links.c.version == versions.c.version)
+    query = select(links, versions.c.root, versions.c.deleted).join(versions, same)
+    order = links.c.name, links.c.version, links.c.role
+    for row in connection.execute(query.where(links.c.study_id == study_id).order_by(*order)):
+        label = f"{row.name}@{row.version}"
+        gone = "" if row.deleted is None else " (deleted)"
+        yield row.trial, label, f"data {label}{gone}: dataset_root {row.root}", row.role
 
 
 def _ancestors(connection: Connection, study_id: int, number: int) -> list[tuple[int, int]]:
