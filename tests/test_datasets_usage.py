@@ -280,6 +280,18 @@ def test_what_somebody_says_is_told_with_it(
     assert datasets.delete("pets", force=True).deleted
 
 
+def test_a_link_is_not_that_of_a_study_which_got_the_same_number(
+    datasets: Datasets, data: Path, learn: Learn, run: RunStudy
+) -> None:
+    datasets.create("pets", str(data))
+    run(learn("drawn"))
+    datasets.link("pets", "bowl", role="test")
+    assert [use.role for use in datasets.for_run("bowl")] == ["test"]
+    with datasets.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE studies SET study_name = 'another'")
+    assert datasets.for_run("another") == []
+
+
 def test_a_link_leads_to_the_models_and_back(
     datasets: Datasets, data: Path, learn: Learn, run: RunStudy, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from hpo_core.datasets.dataset_version import DatasetVersion, read
 from hpo_core.datasets.usage import ALL, TRAINING, VERSION
-from hpo_core.storage.tables import hpo_dataset_links, trial_user_attributes, trials
+from hpo_core.storage.tables import hpo_dataset_links, studies, trial_user_attributes, trials
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,11 @@ def _linked_uses(
     connection: Connection, study_id: int, trial: int | None
 ) -> Iterator[tuple[str, str, int]]:
     table = hpo_dataset_links
+    # SQLite gives the number of a deleted study again, to one of another name
+    same = (studies.c.study_id == table.c.study_id) & (studies.c.study_name == table.c.study)
     its = table.c.study_id == study_id
     if trial is not None:
         its &= table.c.trial.in_((trial, ALL))
-    for row in connection.execute(select(table).where(its).order_by(table.c.trial)):
+    query = select(table).join(studies, same).where(its).order_by(table.c.trial)
+    for row in connection.execute(query):
         yield f"{row.name}@{row.version}", row.role, row.trial
