@@ -245,6 +245,13 @@ def test_materializing_is_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in to.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("name", ["digits", "logos"])
+def test_where_nothing_can_be_written(name: str) -> None:
+    """Whether the dataset writes its files itself or not."""
+    with pytest.raises(UsageError, match=r"^cannot write /proc/new: No such file or directory$"):
+        CliRunner().invoke(app, ["materialize", name, "--to", "/proc/new"], catch_exceptions=False)
+
+
 def test_a_set_that_can_write_itself_does(tmp_path: Path) -> None:
     """The drawn logos are saved by their own factory, with a manifest of ours."""
     few = [f"{part}_per_class=2" for part in ("train", "val", "test")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +17,8 @@ import pytest
 import torch
 import typer
 from hpo_vision.datasets.walk import as_picture
-from hpo_vision.export import exporting, graph, quantizing, temperature
+from hpo_vision.export import command, exporting, graph, quantizing, temperature
+from hpo_vision.export.card import section
 from hpo_vision.export.command import export
 from hpo_vision.export.sessions import run, session
 from hpo_vision.loading import Described, dataset_of, described, network_of
@@ -224,6 +226,8 @@ def test_a_temperature_changes_no_guess(
 ) -> None:
     about = full["temperature"]
     assert about["ece"]["after"] < about["ece"]["before"] and about["fitted"]
+    assert about["nll"]["after"] < about["nll"]["before"]
+    assert "rose" not in (folder / "full" / "MODEL_CARD.md").read_text()
     network, model = network_of(described(version.folder)), session(folder / "full" / "model.onnx")
     for images, _ in dataset_of(version.config, described(version.folder).classes).batches("val"):
         with torch.no_grad():
@@ -262,6 +266,27 @@ def test_a_flipped_byte_is_refused(
     assert str(version.folder / name) in str(done.exception)
     assert not list(tmp_path.iterdir())
     assert set(version.files) == set(REGISTERED)
+
+
+@pytest.mark.parametrize("parent", ["/proc", "{}/file"])
+def test_where_no_folder_can_be(tiny: Registered, tmp_path: Path, parent: str) -> None:
+    (tmp_path / "file").touch()
+    to = Path(parent.format(tmp_path)) / "new"
+    done = hpo("tiny@1", "--to", to, "--storage", tiny.storage)
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith(f"cannot write {to}: No")
+
+
+def test_ctrl_c_leaves_nothing(
+    tiny: Registered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting._Export, "_write_onnx", interrupted)
+    done = hpo("tiny@1", "--to", tmp_path / "new", "--storage", tiny.storage)
+    assert done.exit_code == 130 and done.stderr == f"interrupted: {tmp_path}/new was not written\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_changed_copy_is_refused(
@@ -366,6 +391,48 @@ def test_a_fitted_temperature_is_of_the_validation_part() -> None:
     alone = replace(data, parts={"val": data.parts["val"]})  # any other part is an error
     found = temperature.fitted(nn.Sequential(nn.Flatten(), nn.Linear(1, 2)), alone)
     assert found.images == 8
+
+
+def test_what_a_temperature_does_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 0])
+    monkeypatch.setattr(temperature, "_logits", lambda *_: (logits, labels))
+    monkeypatch.setattr(temperature, "fit", lambda *_: 2.0)
+    about = temperature.fitted(nn.Identity(), points(0)).document()
+    for scale, when in ((1, "before"), (2, "after")):
+        right = (1 / (1 + math.exp(-2 / scale)), 1 / (1 + math.exp(4 / scale)))
+        assert about["nll"][when] == pytest.approx(-sum(map(math.log, right)) / 2)
+        assert about["ece"][when] == pytest.approx((1 - right[0] + 1 - right[1]) / 2)
+
+
+@pytest.mark.parametrize(("after", "rose"), [(0.061, True), (0.0579, False)])
+def test_a_calibration_error_that_rises_is_said(
+    full: dict[str, Any], after: float, rose: bool
+) -> None:
+    """The likelihood is what is fitted, and it may be had at the cost of the calibration error."""
+    about = full["temperature"] | {
+        "temperature": 1.531,
+        "nll": {"before": 0.4531, "after": 0.399},
+        "ece": {"before": 0.0579, "after": after},
+    }
+    clause = "; the calibration error rose, for what is fitted is the likelihood" * rose
+    assert command._temperature(about) == (
+        "temperature 1.531: negative log-likelihood 0.4531 -> 0.3990, calibration error 0.0579 -> "
+        f"{after:.4f} on 270 images of the part val{clause}"
+    )
+    assert (
+        "negative log-likelihood 0.4531 before, 0.3990 after, calibration error 0.0579 before, "
+        f"{after:.4f} after{clause}.\n"
+    ) in section(full | {"temperature": about})
+
+
+def test_what_simplification_takes_away_is_not_quantization_s(full: dict[str, Any]) -> None:
+    """A 3x3 convolution of a 1x1 map keeps one weight of nine, say, before anything is quantized."""
+    about, said = full["quantization"], "simplified by onnxruntime"
+    assert about["after"]["bytes"] < about["simplified_bytes"] <= about["before"]["bytes"]
+    assert said not in section(full) and said not in "".join(command._quantization(about))
+    much = about | {"simplified_bytes": about["before"]["bytes"] // 5}
+    for text in (section(full | {"quantization": much}), command._quantization(much)[-1]):
+        assert f"{said}, the model has {about['before']['bytes'] // 5:,} bytes" in text
 
 
 def test_ranges_are_measured_on_the_training_part() -> None:

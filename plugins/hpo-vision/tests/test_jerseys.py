@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import json
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from hpo_vision.procedural import jersey_reading
+from hpo_vision.procedural.folders import make_once
 from hpo_vision.procedural.jersey_drawing import COLOURS, READABLE
 from hpo_vision.procedural.jersey_files import Jerseys
 from hpo_vision.procedural.jersey_numbers import NUMBERS, UNKNOWN, counts
@@ -159,15 +161,46 @@ def test_killed_half_way_it_is_not_there(folder: Path, tmp_path: Path) -> None:
     assert content(path) == content(folder) and not unfinished.exists()
 
 
-def test_full_disks_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Jerseys, folder: Path) -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_full_disks_and_ctrl_c_leave_nothing(tmp_path: Path, error: BaseException) -> None:
+    def fail(folder: Path) -> None:
+        assert (tmp_path / ".jerseys.lock").exists()
         (folder / "begun").touch()
-        raise OSError(28, "No space left on device")
+        raise error
 
-    monkeypatch.setattr(Jerseys, "write", full)
-    with pytest.raises(OSError, match="No space"):
-        Jerseys(0, SMALL).make(tmp_path / "jerseys")
-    assert [path.name for path in tmp_path.iterdir()] == [".jerseys.lock"]
+    with pytest.raises(type(error)) as raised:
+        make_once(tmp_path / "jerseys", fail)
+    assert raised.value is error and not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_was_taken_away_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who held it has failed; a third process may have locked the next one while we waited for the first."""
+    lock, real, locked = tmp_path / ".x.lock", fcntl.flock, []
+
+    def late(file: Any, how: int) -> None:
+        if not locked:
+            lock.unlink()
+        elif len(locked) == 1:
+            lock.unlink()
+            lock.touch()
+        locked.append(how)
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert make_once(tmp_path / "x", lambda folder: (folder / "y").touch())
+    assert len(locked) == 3 and [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("parent", ["/proc", "/proc/self", "{}/file"])
+def test_where_no_folder_can_be(tmp_path: Path, parent: str) -> None:
+    """It says so at once, and names what was asked for."""
+    (tmp_path / "file").touch()
+    folder = Path(parent.format(tmp_path)) / "x"
+    with pytest.raises(OSError, match=f"'{folder}'"):
+        make_once(folder, Path.mkdir)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_other_jerseys_are_not_taken_for_these(folder: Path, tmp_path: Path) -> None:

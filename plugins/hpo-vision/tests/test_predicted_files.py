@@ -63,6 +63,21 @@ def test_patterns(tmp_path: Path) -> None:
     assert named("odd[1].png") == ["odd[1].png"]  # a file that is there is no pattern
 
 
+def test_what_is_named_twice_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("x/1.png", "x/y/2.png", "x/y/3.png")):
+        save(tmp_path, name, number)
+    (tmp_path / "x" / "y" / "notes.txt").touch()
+    everything = ["x/1.png", "x/y/2.png", "x/y/3.png"]
+    for words in (("x", "x"), ("x", "./x/y/"), ("x", "x/y/2.png"), ("x", "x/*", tmp_path / "x")):
+        search = Search(map(str, words))
+        for _ in range(2):
+            assert [found.path for found in search] == everything, words
+            assert search.left_out == 1
+    assert paths("./x/y/3.png", "x/y/3.png", "x") == ["./x/y/3.png", *everything[:2]]
+    assert paths("none.png", "none.png") == ["none.png"]
+
+
 def test_links_in_circles_end(tmp_path: Path) -> None:
     save(tmp_path, "a/1.png", 1)
     (tmp_path / "a" / "up").symlink_to(tmp_path)
@@ -123,7 +138,7 @@ def hostile(folder: Path) -> Iterator[tuple[Path, str]]:
     (folder / "broken.png").write_bytes(broken)
     yield folder / "broken.png", "broken"
     yield bomb(folder / "bomb.png"), "9000x9000 pixels, which are 81.0 megapixels"
-    yield png(folder / "huge.png", 2**31 - 1, 2**31 - 1), "bomb"
+    yield png(folder / "huge.png", 2**31 - 1, 2**31 - 1), "178 megapixels"
     yield png(folder / "long.png", 30_000_000, 1), "30.0 megapixels"
     yield png(folder / "flat.png", 0, 0), ""
     Image.fromarray(np.ones((2, 2), dtype=np.float32)).save(folder / "fractions.tif")
@@ -164,7 +179,11 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     [row] = rows(tmp_path / "bomb.png")
-    assert "81.0 megapixels and more than 20" in (row.error or "")
+    assert "81.0 megapixels and more than 20 (--max-megapixels)" in (row.error or "")
+    [row] = rows(png(tmp_path / "huge.png", 2**31 - 1, 2**31 - 1))  # Pillow's own refusal
+    assert row.error == (
+        "it has more than 178 megapixels, and no such image is read, whatever --max-megapixels says"
+    )
 
 
 def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

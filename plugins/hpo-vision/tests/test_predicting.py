@@ -104,7 +104,10 @@ def test_the_truth_by_folders(
     wrong = [row["path"][-8:] for row in rows_of(shown.out) if row["label"] != row["truth"]]
     assert wrong == ["4-30.png", "/0-0.png"]
     assert run(asked(images, truth="folder")) == 0
-    assert "accuracy 0.8333 (5 of 6 are right)\n1 images lie in" in capsys.readouterr().err
+    assert (
+        "accuracy 0.8333 (5 of 6 are right)\nin folders that are not called"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("measure", ["least-confidence", "margin", "entropy"])
@@ -141,7 +144,7 @@ def test_a_table_reads_back(
     assert good["label_2"] == "dark, very" and float(good["probability"]) > 0.99
     assert float(good["least_confidence"]) == pytest.approx(1 - float(good["probability"]))
     assert bad["error"] == "it is empty" and bad["label"] == bad["entropy"] == ""
-    assert "1 images predicted by brightness, 1 could not be read" in shown.err
+    assert "1 image predicted by brightness, 1 could not be read" in shown.err
 
 
 def test_a_file_is_written_whole(
@@ -286,6 +289,8 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_to_predict(tmp_path: Path, model: Callable[[Model], None]) -> None:
     with pytest.raises(UsageError, match="there is no image in"):
         run(asked(tmp_path))
+    with pytest.raises(UsageError, match="no path was given: give images, folders"):
+        run(asked())
 
 
 def test_numbers_that_are_none_are_errors(
@@ -297,6 +302,29 @@ def test_numbers_that_are_none_are_errors(
     assert {row["error"] for row in rows_of(capsys.readouterr().out)} == {
         "the model's answer is not finite"
     }
+
+
+def test_one_of_a_thing_is_no_plural(
+    images: Path, model: Callable[[Model], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "dark" / "notes.txt").touch()
+    (images / "else").mkdir()
+    (images / "bright" / "1-250.png").rename(images / "else" / "1-250.png")
+    run(
+        asked(
+            images / "dark" / "notes.txt",
+            images / "else",
+            images / "dark" / "0-0.png",
+            truth="folder",
+        )
+    )
+    told = capsys.readouterr().err
+    assert told.startswith("2 images predicted by brightness, 1 could not be read\n")
+    assert told.endswith("in folders that are not called like a class of the model: 1 image\n")
+    run(asked(images / "dark"))
+    assert capsys.readouterr().err == (
+        "4 images predicted by brightness\nleft out, not called like an image: 1 file of the folders\n"
+    )
 
 
 def test_lines_in_a_pipe_are_few() -> None:

@@ -236,6 +236,11 @@ def test_downloads_when_asked_and_only_then(
     assert len(built("datasets", {**tree, "split_seed": 1}, 1).classes) == 10  # it is there now
 
 
+def test_downloads_where_no_file_can_be_end_at_once() -> None:
+    with pytest.raises(FileNotFoundError, match="dataset 'torchvision/USPS' is not in /proc"):
+        built("datasets", {"name": "torchvision/USPS", "root": "/proc", "download": True}, 1)
+
+
 def test_the_table_is_all_that_torchvision_has() -> None:
     from torchvision import datasets
 

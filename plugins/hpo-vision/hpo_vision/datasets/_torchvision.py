@@ -119,7 +119,9 @@ def _open(
 def _download(title: str, make: Any, given: Mapping[str, Any], root: Path) -> None:
     """Let torchvision download what is missing, in one worker at a time: those of a study start at once."""
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / ".hpo-download.lock"):
+    lock = root / ".hpo-download.lock"
+    lock.touch()  # where no file can be (in /proc, say) filelock would try for ever
+    with FileLock(lock):
         try:
             make(str(root), **given)
         except (RuntimeError, URLError) as error:

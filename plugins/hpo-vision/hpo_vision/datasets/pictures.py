@@ -87,7 +87,7 @@ def decoded(path: str | Path, most: int | None = None) -> Image.Image:
             if most is not None and width * height > most:
                 raise ValueError(
                     f"it has {width}x{height} pixels, which are {width * height / 1e6:.1f} megapixels and more "
-                    f"than {most / 1e6:g}"
+                    f"than {most / 1e6:g} (--max-megapixels)"
                 )
             return plain(image)
 
@@ -101,6 +101,8 @@ def _formats() -> list[str]:
 
 def reason(error: Exception) -> str:
     """Why a picture could not be read, in a few words."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels, and no such image is read"
     if isinstance(error, UnidentifiedImageError):
         return "no known format"
     if isinstance(error, OSError) and error.strerror:

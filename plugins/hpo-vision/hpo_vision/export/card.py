@@ -42,18 +42,40 @@ def _facts(manifest: Mapping[str, Any]) -> Iterator[str]:
         about = manifest["temperature"]
         yield (
             f"- Its logits are divided by {about['temperature']:.4g}, which was fitted to {about['images']} validation "
-            f"images: calibration error {about['ece']['before']:.4f} before, {about['ece']['after']:.4f} after."
+            f"images: negative log-likelihood {_change(about['nll'])}, calibration error {_change(about['ece'])}"
+            f"{rise(about)}."
         )
     if manifest["quantization"]:
         yield _quantization(manifest["quantization"])
 
 
+def _change(values: Mapping[str, float]) -> str:
+    return f"{values['before']:.4f} before, {values['after']:.4f} after"
+
+
+def rise(temperature: Mapping[str, Any]) -> str:
+    """A clause on a calibration error that rose; of a temperature in a manifest."""
+    error = temperature["ece"]
+    if error["after"] <= error["before"]:
+        return ""
+    return "; the calibration error rose, for what is fitted is the likelihood"
+
+
+def simplified(quantization: Mapping[str, Any]) -> str:
+    """A clause on what made the file smaller before quantization did; of a quantization in a manifest."""
+    size = quantization["simplified_bytes"]
+    if size > 0.9 * quantization["before"]["bytes"]:
+        return ""
+    return f"not by quantization alone: without it, but simplified by onnxruntime, the model has {size:,} bytes"
+
+
 def _quantization(about: Mapping[str, Any]) -> str:
     before, after = about["before"], about["after"]
+    why = simplified(about)
     what = "`model.int8.onnx`" if about["accepted"] else "An int8 model, left out for its loss,"
     return (
         f"- {what} has an accuracy of {after['accuracy']:.4f} instead of {before['accuracy']:.4f} on {about['images']} "
-        f"validation images, {after['bytes']:,} bytes instead of {before['bytes']:,}, and takes "
+        f"validation images, {after['bytes']:,} bytes instead of {before['bytes']:,}{why and f' ({why})'}, and takes "
         f"{after['latency_seconds'] * 1e3:.2f} ms instead of {before['latency_seconds'] * 1e3:.2f} ms for an image "
         f"on one thread; calibrated on {about['calibrated']} training images."
     )

@@ -10,6 +10,8 @@ from typing import Any
 import typer
 
 from hpo_vision.export import arguments as given
+from hpo_vision.export.card import rise, simplified
+from hpo_vision.wording import counted
 
 
 def export(
@@ -31,7 +33,12 @@ def export(
 
     wanted = Wanted(normalize_inside, temperature, quantize, max_loss)
     check(to)  # before the seconds that torch takes
-    manifest = export(Registry.open(storage), reference, to, wanted)
+    try:
+        manifest = export(Registry.open(storage), reference, to, wanted)
+    except KeyboardInterrupt:
+        done = "was just written" if to.is_dir() and any(to.iterdir()) else "was not written"
+        print(f"interrupted: {to} {done}", file=sys.stderr)
+        raise typer.Exit(130) from None
     if json:
         print(json_module.dumps(manifest, indent=2))
     else:
@@ -60,20 +67,26 @@ def _print(to: Path, manifest: dict[str, Any]) -> None:
 def _temperature(about: dict[str, Any]) -> str:
     why = "" if about["fitted"] else ", for no validation image is guessed wrong"
     return (
-        f"temperature {about['temperature']:.4g}{why}: calibration error {about['ece']['before']:.4f} -> "
-        f"{about['ece']['after']:.4f} on {about['images']} images of the part val"
+        f"temperature {about['temperature']:.4g}{why}: negative log-likelihood {_change(about['nll'])}, "
+        f"calibration error {_change(about['ece'])} on {counted(about['images'], 'image')} of the part val{rise(about)}"
     )
+
+
+def _change(values: dict[str, float]) -> str:
+    return f"{values['before']:.4f} -> {values['after']:.4f}"
 
 
 def _quantization(about: dict[str, Any]) -> list[str]:
     before, after = about["before"], about["after"]
+    why = simplified(about)
     return [
         f"{'':<10}{'accuracy':>10}{'bytes':>14}{'ms':>10}",
         *(
             f"{name:<10}{each['accuracy']:>10.4f}{each['bytes']:>14,}{each['latency_seconds'] * 1e3:>10.2f}"
             for name, each in (("float32", before), ("int8", after))
         ),
-        f"accuracy on {about['images']} images of the part {about['part']}; ms for one image on one thread",
+        f"accuracy on {counted(about['images'], 'image')} of the part {about['part']}; ms for one image on one thread",
+        *([f"smaller {why}"] if why else []),
     ]
 
 

@@ -138,10 +138,16 @@ class _Export:
 
         source, target, data = folder / ONNX, folder / INT8, self._dataset
         scaling = (self._about.mean, self._about.std) if self._wanted.normalize_inside else None
-        count = quantizing.write(source, target, data, scaling)
+        count, size = quantizing.write(source, target, data, scaling)
         graph.describe(target, self._properties())
         self._quantized = quantizing.judged(
-            source, target, data, scaling, calibrated=count, max_loss=self._wanted.max_loss
+            source,
+            target,
+            data,
+            scaling,
+            calibrated=count,
+            simplified_bytes=size,
+            max_loss=self._wanted.max_loss,
         )
         if not self._quantized.accepted:
             target.unlink()

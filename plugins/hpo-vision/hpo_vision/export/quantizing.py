@@ -50,12 +50,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What quantization did, judged on `images` of the part val; `calibrated` images were looked at before."""
+    """What quantization did, judged on `images` of the part val; `calibrated` images were looked at before.
+
+    `simplified_bytes` is the size of what was quantized: onnxruntime's preparation may take much away by itself, such
+    as those weights of a convolution that only meet padding.
+    """
 
     before: Cost
     after: Cost
     images: int
     calibrated: int
+    simplified_bytes: int
     max_loss: float
 
     @property
@@ -74,8 +79,8 @@ class Quantized:
         return judged | asdict(self)
 
 
-def write(source: Path, target: Path, dataset: Dataset, scaling: Scaling | None) -> int:
-    """Write the model `source` in 8 bits to `target`; how many images it was calibrated on.
+def write(source: Path, target: Path, dataset: Dataset, scaling: Scaling | None) -> tuple[int, int]:
+    """Write the model `source` in 8 bits to `target`; how many images it was calibrated on, and its simplified bytes.
 
     With `scaling` the model takes pixels of 0..1, and normalizes them itself.
     """
@@ -83,6 +88,7 @@ def write(source: Path, target: Path, dataset: Dataset, scaling: Scaling | None)
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         prepared = Path(scratch, "prepared.onnx")
         quant_pre_process(source, prepared)
+        size = prepared.stat().st_size
         quantize_static(
             prepared,
             target,
@@ -93,7 +99,7 @@ def write(source: Path, target: Path, dataset: Dataset, scaling: Scaling | None)
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-    return calibration.images
+    return calibration.images, size
 
 
 def judged(
@@ -103,6 +109,7 @@ def judged(
     scaling: Scaling | None,
     *,
     calibrated: int,
+    simplified_bytes: int,
     max_loss: float,
 ) -> Quantized:
     """What `write` did, by running both files."""
@@ -111,7 +118,7 @@ def judged(
     one = next(_images(dataset, "val", scaling))[0][:1]
     paths = zip((source, target), accuracies, latencies(models, one), strict=True)
     before, after = (Cost(hits, path.stat().st_size, seconds) for path, hits, seconds in paths)
-    return Quantized(before, after, images, calibrated, max_loss)
+    return Quantized(before, after, images, calibrated, simplified_bytes, max_loss)
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # which has no types

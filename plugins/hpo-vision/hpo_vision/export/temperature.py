@@ -25,11 +25,15 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Temperature:
-    """What was fitted to `images` validation images, with the calibration error (L1, 15 bins) before and after."""
+    """What was fitted to `images` validation images, with what was measured on them before and after.
+
+    `nll` is the mean negative log-likelihood, which is what the temperature is fitted to, `ece` the calibration error
+    (L1, 15 bins), which may rise all the same.
+    """
 
     temperature: float
-    before: float
-    after: float
+    nll: tuple[float, float]
+    ece: tuple[float, float]
     images: int
 
     def document(self) -> dict[str, Any]:
@@ -37,7 +41,8 @@ class Temperature:
         return {
             "temperature": self.temperature,
             "fitted": self.temperature != 1.0,
-            "ece": {"before": self.before, "after": self.after},
+            "nll": dict(zip(("before", "after"), self.nll, strict=True)),
+            "ece": dict(zip(("before", "after"), self.ece, strict=True)),
             "part": "val",
             "images": self.images,
         }
@@ -47,8 +52,13 @@ def fitted(network: nn.Module, dataset: Dataset) -> Temperature:
     """The temperature of a network on a dataset's part val."""
     logits, labels = _logits(network, dataset)
     found = fit(logits, labels)
-    before, after = (_error(logits / each, labels) for each in (1.0, found))
-    return Temperature(found, before, after, len(labels))
+    before, after = logits, logits / found
+    return Temperature(
+        found,
+        (_nll(before, labels), _nll(after, labels)),
+        (_error(before, labels), _error(after, labels)),
+        len(labels),
+    )
 
 
 def fit(logits: Tensor, labels: Tensor) -> float:
@@ -78,6 +88,10 @@ def _logits(network: nn.Module, dataset: Dataset) -> tuple[Tensor, Tensor]:
     found = [(network(images), labels) for images, labels in dataset.batches("val")]
     logits, labels = zip(*found, strict=True)
     return torch.cat(logits), torch.cat(labels)
+
+
+def _nll(logits: Tensor, labels: Tensor) -> float:
+    return float(cross_entropy(logits.double(), labels))
 
 
 def _error(logits: Tensor, labels: Tensor) -> float:

@@ -129,14 +129,20 @@ def materialize(
         raise UsageError(f"{to} is there already: give a new folder, or delete it")
     from hpo_vision.inspection import manifest, materializing
 
+    own = component.trait("materialize", None)
     try:
-        own = component.trait("materialize", None)
-        if own is not None:
+        dataset = None if own is not None else _built(component)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    try:
+        if dataset is None:
             own(to, component.options)
         else:
-            materializing.write(_built(component), to)
+            materializing.write(dataset, to)
         count = manifest.write(to, name, component.options)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot write {to}: {error.strerror or error}") from error
+    except ValueError as error:
         raise UsageError(str(error)) from error
     print(f"{to}: {count} files")
 

@@ -49,7 +49,14 @@ Select = Annotated[
         show_default=False,
     ),
 ]
-By = Annotated[choices.Measure, typer.Option("--by", help="How unsure it is, for --select.")]
+By = Annotated[
+    choices.Measure,
+    typer.Option(
+        "--by",
+        help="How unsure it is, for --select, from 0 to 1 (least sure): 1 - p1, 1 - (p1 - p2) or entropy / log(classes)"
+        ", with p1 and p2 the largest probabilities.",
+    ),
+]
 Truth = Annotated[
     choices.Truth | None,
     typer.Option(

@@ -1,7 +1,8 @@
 """Which files are meant: images, folders and patterns as a person gives them, in an order that is always the same.
 
 Nothing here opens a file. What is named is tried, whatever it is called; in a folder only what is called like an image
-is, and the rest is counted. Paths come one after the other, so that a hundred thousand of them need no memory.
+is, and the rest is counted. Paths come one after the other, so that a hundred
+thousand of them in a folder need no memory.
 """
 
 from __future__ import annotations
@@ -34,20 +35,36 @@ class Search:
         self.left_out = 0
 
     def __iter__(self) -> Iterator[Found]:
-        """Yield what each word names, in the order of the words, and within a folder or a pattern by name."""
+        """Yield what each word names, in the order of the words, and within a folder or a pattern by name.
+
+        What is named twice comes once. A single word names nothing twice, so only with several are paths remembered.
+        """
         self.left_out = 0
+        folders: set[tuple[int, int]] = set()
+        told: set[str] = set()
         for word in self._words:
-            if os.path.isdir(word):
-                yield from self._below(word)
-            elif os.path.lexists(word):
-                yield Found(word)
-            elif glob.has_magic(word):
-                yield from self._matching(word)
-            else:
-                yield Found(word, "no such file or directory")
+            for found in self._named(word, folders):
+                if len(self._words) > 1:
+                    path = str(Path(found.path).absolute())
+                    if path in told:
+                        continue
+                    told.add(path)
+                yield found
+
+    def _named(self, word: str, folders: set[tuple[int, int]]) -> Iterator[Found]:
+        if os.path.isdir(word):
+            yield from self._below(word, folders)
+        elif os.path.lexists(word):
+            yield Found(word)
+        elif glob.has_magic(word):
+            yield from self._matching(word, folders)
+        else:
+            yield Found(word, "no such file or directory")
 
     def checked(self) -> Search:
-        """This search. Raises UsageError where the words name nothing at all."""
+        """This search. Raises UsageError where there are no words, or they name nothing at all."""
+        if not self._words:
+            raise UsageError("no path was given: give images, folders or patterns such as '*.png'")
         if next(iter(self), None) is None:
             raise UsageError(
                 f"there is no image in {', '.join(self._words)}: what is in folders is called like one "
@@ -55,7 +72,7 @@ class Search:
             )
         return self
 
-    def _matching(self, pattern: str) -> Iterator[Found]:
+    def _matching(self, pattern: str, folders: set[tuple[int, int]]) -> Iterator[Found]:
         paths = _anywhere(pattern) if "**" in pattern else sorted(glob.glob(pattern))
         if not paths:
             yield Found(pattern, "no file is called like that")
@@ -63,14 +80,13 @@ class Search:
             if not os.path.isdir(path):
                 yield Found(path)
             elif "**" not in pattern:  # which finds what is in folders by itself
-                yield from self._below(path)
+                yield from self._below(path, folders)
 
-    def _below(self, root: str) -> Iterator[Found]:
+    def _below(self, root: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
         """The images in a folder and below it; each folder once, so that links which lead in circles end.
 
         Without recursion: folders may be nested deeper than functions.
         """
-        seen: set[tuple[int, int]] = set()
         pending = [iter([root])]
         while pending:
             path = next(pending[-1], None)

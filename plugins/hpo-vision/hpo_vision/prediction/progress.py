@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TextIO
 
 from hpo_vision.prediction.tally import Tally
+from hpo_vision.wording import counted
 
 LINE_SECONDS = 30.0
 EVENT_SECONDS = 1.0
@@ -88,7 +89,7 @@ class Lines(Progress):
 
 def text(tally: Tally) -> str:
     """How far it is, for people."""
-    return f"{tally.predicted + tally.failed:,} images, {tally.failed:,} of them could not be read"
+    return f"{counted(tally.predicted + tally.failed, 'image')}, {tally.failed:,} of them could not be read"
 
 
 def event(tally: Tally) -> str:

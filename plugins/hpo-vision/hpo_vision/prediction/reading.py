@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
+from PIL import Image
 from torch import Tensor
 
 from hpo_core import InputShape
@@ -46,6 +47,8 @@ class Reader:
             pixels = fitted(picture, self.shape.channels, self.shape.height, self.shape.width)
         except MemoryError:
             return Picture(found.path, error="there is not enough memory to read it")
+        except Image.DecompressionBombError as error:
+            return Picture(found.path, error=f"{reason(error)}, whatever --max-megapixels says")
         except Exception as error:  # broken files make decoders raise whatever they stumble over
             return Picture(found.path, error=reason(error))
         return Picture(found.path, pixels)

@@ -24,6 +24,7 @@ from hpo_vision.prediction.rows import Lines, Row, said
 from hpo_vision.prediction.selection import Selection
 from hpo_vision.prediction.tally import Tally
 from hpo_vision.training.settings import Device
+from hpo_vision.wording import counted
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,13 @@ class _Prediction:
         begun = "" if signal_number is None else "interrupted: "
         failed = f", {tally.failed:,} could not be read" if tally.failed else ""
         where = "" if written is None else f": {written}"
-        yield f"{begun}{tally.predicted:,} images predicted by {self._model.name}{failed}{where}"
+        yield f"{begun}{counted(tally.predicted, 'image')} predicted by {self._model.name}{failed}{where}"
         if self._search.left_out:
-            yield f"{self._search.left_out:,} files of the folders are not called like an image and were left out"
+            yield f"left out, not called like an image: {counted(self._search.left_out, 'file')} of the folders"
         if tally.accuracy is not None:
             yield f"accuracy {tally.accuracy:.4f} ({tally.right:,} of {tally.known:,} are right)"
         if tally.unknown:
-            yield f"{tally.unknown:,} images lie in folders that are not called like a class of the model"
+            yield f"in folders that are not called like a class of the model: {counted(tally.unknown, 'image')}"
 
 
 @contextmanager
