@@ -91,11 +91,15 @@ def tells_of_deleted(engine: Engine, event: Event) -> bool:
 
 
 def _measured(version: ModelVersion) -> dict[str, Any]:
-    """What an event says of how a version does."""
+    """What an event says of how a version does, and how that was judged."""
     document = version.evaluation
-    if document is None or document["reason"]:
+    if document is None:
         return {}
-    return {"measured": {"n": document["n"], **document["metrics"]}}
+    judged = {"gates": document.get("gates", [])}
+    if document["reason"]:
+        return judged
+    measured = {"n": document["n"], **document["metrics"]}
+    return {"measured": measured, "intervals": document.get("intervals", {}), **judged}
 
 
 def _skip(study: DrivenStudy, name: str, number: int, missing: str) -> None:

@@ -184,6 +184,47 @@ def test_summary_has_result_files_and_next_commands() -> None:
     assert "hpo best digits" in text and "hpo dashboard" in text
 
 
+def gate(name: str, passed: bool, sure: bool = True) -> dict[str, Any]:
+    return {"name": name, "passed": passed, "sure": sure, "reason": f"{name} is \x1bsaid"}
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ([], []),
+        ([gate("accuracy", True)], ["gates: passed"]),
+        (
+            [gate("accuracy", True), gate("per_class_recall", True, sure=False)],
+            [
+                "gates: passed",
+                "note: met, but not surely: per_class_recall: per_class_recall is ?said",
+            ],
+        ),
+        (
+            [gate("accuracy", False, sure=False), gate("ece", False), gate("largest_share", True)],
+            ["gates: 2 of 3 failed: accuracy, ece"],
+        ),
+    ],
+)
+def test_summary_says_how_a_model_was_tested(gates: list[dict[str, Any]], said: list[str]) -> None:
+    script = whole_study()
+    script.events[-1].data.update(
+        measured={"n": 270, "accuracy": 0.87777},
+        intervals={"accuracy": [0.83344, 0.91171]},
+        gates=gates,
+    )
+    lines = lines_of(script)
+    first = lines.index("          test accuracy 0.8778 (0.8334 to 0.9117) on 270 images")
+    last = next(at for at, line in enumerate(lines) if line.startswith("results") and at > first)
+    assert [line.strip() for line in lines[first + 1 : last]] == said
+
+
+def test_summary_of_a_model_that_was_not_measured_says_which_gates_it_fails() -> None:
+    script = whole_study()
+    script.events[-1].data.update(gates=[gate("accuracy", False)])
+    assert "          gates: 1 of 1 failed: accuracy" in lines_of(script)
+
+
 def test_commands_name_the_storage_where_it_is_not_the_default() -> None:
     script = Script().start(storage="sqlite:///my runs/a.db").finish()
     assert "inspect   hpo dashboard --storage 'sqlite:///my runs/a.db'" in lines_of(script)

@@ -219,6 +219,11 @@ def test_a_version_says_how_it_does_and_where_it_comes_from(
     spec = toy_spec()
     told = run(spec, allow_code=True)
     assert told[-1].data["measured"]["accuracy"] == 0.92
+    assert told[-1].data["intervals"]["accuracy"] == pytest.approx([0.8500, 0.9589], abs=1e-4)
+    assert [(gate["passed"], gate["sure"]) for gate in told[-1].data["gates"]] == [
+        (True, False),
+        (True, False),
+    ]
     (version,) = models(spec)
     assert version.evaluation == json.loads((version.folder / "evaluation.json").read_text())
     assert version.evaluation["intervals"]["accuracy"] == pytest.approx([0.8500, 0.9589], abs=1e-4)
@@ -251,7 +256,8 @@ def test_what_cannot_be_measured_is_registered_with_the_reason(
 ) -> None:
     spec = toy_spec("raise")
     told = run(spec, allow_code=True)
-    assert told[-1].kind == "model_registered"
+    assert told[-1].kind == "model_registered" and "measured" not in told[-1].data
+    assert [gate["passed"] for gate in told[-1].data["gates"]] == [False, False]
     (warning,) = [event.data["reason"] for event in told if event.kind == "warning"]
     assert "toy@1 could not be measured on the test part: ValueError: cannot connect" in warning
     (version,) = models(spec)

@@ -170,6 +170,26 @@ def test_a_stage_moves_and_the_version_before_is_archived(registry: Registry) ->
     ]
 
 
+def test_the_log_tells_both_halves_of_a_move(registry: Registry) -> None:
+    for reference, alias in (
+        ("digits@1", "staging"),
+        ("digits@1", "production"),
+        ("digits@1", "champion"),
+        ("digits@1", "development"),  # and production is empty
+        ("digits@2", "development"),
+    ):
+        registry.promote(reference, alias)
+    told = [dict(each.what) for each in registry.log("digits")][3:]
+    assert [(each["event"], each.get("alias"), each["left"]) for each in told] == [
+        ("promoted", "staging", None),
+        ("promoted", "production", "staging"),
+        ("promoted", "champion", None),
+        ("promoted", "development", "production"),
+        ("archived", None, "development"),
+        ("promoted", "development", None),
+    ]
+
+
 def test_other_aliases_are_free(registry: Registry) -> None:
     registry.promote("digits@1", "champion")
     registry.promote("digits@1", "production")
@@ -286,19 +306,17 @@ def test_a_criterion_that_nobody_judged_refuses_them_too(
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "labels_mapping.json", "provenance.json"])
-def test_a_damaged_version_does_not_get_to_the_stages_that_people_rely_on(
-    registry: Registry, name: str
-) -> None:
+def test_a_damaged_version_is_given_no_alias_but_archived(registry: Registry, name: str) -> None:
     registry.promote("digits@1", "production")
     path = registry.get("digits@2").folder / name
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    for stage in ("staging", "production"):
+    for alias in ("development", "staging", "production", "champion"):
         with pytest.raises(StoreError, match=f"/{name} was changed"):
-            registry.promote("digits@2", stage)
-    assert registry.get("digits@production").version == 1
-    assert registry.promote("digits@2", "development").changed
+            registry.promote("digits@2", alias)
+    assert registry.get("digits@production").version == 1 and stages(registry)[1] is None
+    assert registry.promote("digits@2", "archived").changed
     shutil.rmtree(registry.get("digits@3").folder)  # as where it lies on another machine
     assert registry.promote("digits@3", "production").changed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,15 @@ OF_BEFORE = (
 
 def test_the_json_of_a_list_keeps_its_keys(models: Models) -> None:
     (model,) = models("list", "--json").json
-    assert keys(model) == {*OF_BEFORE.split(), "files", "aliases", "stage", "tags"}
+    later = "files aliases stage tags test gates"
+    assert keys(model) == {*OF_BEFORE.split(), *later.split()}
     assert keys(models("show", "digits-model", "--json").json) == {
         *keys(model),
         "provenance",
         "evaluation",
     }
     assert (model["aliases"], model["stage"], model["tags"]) == ([], None, {})
+    assert (model["test"], model["gates"]) == (None, None)
 
 
 def test_a_version_is_promoted_archived_and_tagged(models: Models) -> None:
@@ -67,7 +70,7 @@ def test_a_version_is_promoted_archived_and_tagged(models: Models) -> None:
     assert model["aliases"] == ["champion", "production"] and model["stage"] == "production"
     assert model["tags"] == {"owner": "vision", "note": "a=b"}
     row = models("list").out.splitlines()[1].split()
-    assert row[:4] == ["digits-model", "1", "production", "champion"]
+    assert row[:4] == ["digits-model", "1", "production,", "champion"]
     assert models("list", "--json", "--tag", "owner=me").json == []
     assert models("list", "--json", "--where", "loss < 2").json != []
     assert models("untag", "digits-model", "owner").code == 0
@@ -100,6 +103,7 @@ def test_the_version_before_is_told(models: Models, studied: StudySpec) -> None:
         "previous": "digits-model@2",
         "previous_archived": False,
         "left": None,
+        "doubts": [],
     }
 
 
@@ -112,6 +116,196 @@ def test_a_failed_gate_has_an_exit_code_of_its_own(models: Models, studied: Stud
     assert refused.code == 9 and refused.out == ""
     assert refused.err.startswith("error: model digits-model@2 may not become production: ")
     assert refused.err.count("\n") == 1 and "0.8 (0.7 to 0.9 on 360 images)" in refused.err
+
+
+TOLD = {
+    "study_file": {"study": "bowl"},
+    "environment": {
+        "git_branch": "main",
+        "git_diff_sha256": "d" * 64,
+        "platform": "Linux",
+        "hardware": {"cpu": "a", "cores": 2, "memory": 2**30, "gpus": []},
+    },
+    "dataset": {
+        "name": "image-folder",
+        "dataset_version": "pets@3",
+        "test_sha256": "e" * 64,
+        "images": {"train": {"a": 30, "b": 40}, "test": {"a": 180, "b": 180}},
+    },
+    "augmentation": {"name": "crop", "padding": 4},
+    "seeds": {"study": 3, "trial": 17},
+    "steps": 3,
+    "seconds": 75.04,
+    "peak_memory": 3 * 2**20,
+    "attempts": [{"attempt": 1, "ending": "interrupted"}, {"attempt": 2, "ending": "finished"}],
+    "success_criteria": {"accuracy": 0.9, "latency_seconds": 1},
+}
+
+
+@pytest.fixture
+def judged(models: Models, studied: StudySpec) -> Models:
+    """`models` with `measured@1`, which does not meet its criteria, and `measured@2`, which does."""
+    registry = Registry.open(studied.storage)
+    for trial, accuracy in ((0, 0.8), (1, 0.95)):
+        evaluation = registered.evaluation(
+            accuracy, accuracy > 0.9, accuracy - 0.1, accuracy + 0.04
+        )
+        evaluation["gates"].append({"name": "latency_seconds", "passed": True, "reason": "0.004"})
+        evaluation["metrics"]["ece"] = 0.0345
+        about = {"evaluation": evaluation, "provenance": TOLD, "git_commit": "c0ffee-dirty"}
+        registered.register(registry.engine, Path("other"), "measured", trial=trial, **about)
+    registry.engine.dispose()
+    return models
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    for module in ("models", "models_reports", "tables"):
+        monkeypatch.setattr(f"hpo_core.cli.{module}.terminal_width", lambda: width)
+
+
+def test_a_list_says_what_one_promotes_by(judged: Models) -> None:
+    head, *rows = judged("list").out.splitlines()
+    assert head.split() == (
+        "model version aliases value test gates study trial created metric".split()
+    )
+    shown = [row.split()[:8] for row in rows]
+    assert shown == [
+        ["digits-model", "1", "-", "1.0000", "-", "-", "bowl", "0"],
+        ["measured", "1", "-", "0.9000", "0.8000", "failed", "search", "0"],
+        ["measured", "2", "-", "0.9100", "0.9500", "passed", "search", "1"],
+    ]
+    test = {"part": "test", "name": "accuracy", "value": 0.8, "low": 0.7000000000000001}
+    model = judged("list", "measured", "--json").json[0]
+    assert (
+        model["test"] == test | {"high": 0.8400000000000001, "n": 360}
+        and model["gates"] == "failed"
+    )
+
+
+def test_a_measured_number_that_is_not_the_metrics_own_is_named(
+    models: Models, studied: StudySpec
+) -> None:
+    registry = Registry.open(studied.storage)
+    for trial, more in enumerate(({}, {"loss": 0.25})):
+        evaluation = registered.evaluation(0.8, True, 0.7, 0.9)
+        evaluation["metrics"] |= more
+        about = {"evaluation": evaluation, "metric": "val_loss"}
+        registered.register(registry.engine, Path("other"), "lossy", trial=trial, **about)
+    registry.engine.dispose()
+    tests = [row.split()[4] for row in models("list", "lossy").out.splitlines()[1:]]
+    assert tests == ["accuracy=0.8000", "0.2500"]
+
+
+def test_a_narrow_terminal_gets_the_columns_that_it_has_room_for(
+    judged: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal(monkeypatch, 72)
+    shown = judged("list")
+    assert max(map(len, shown.out.splitlines())) <= 72
+    assert shown.out.splitlines()[0].split()[-1] == "trial"
+    assert shown.err == "no room for created, metric: see --json\n"
+    terminal(monkeypatch, 20)
+    assert judged("list").out.splitlines()[0].split()[-1] == "gates"
+
+
+def test_show_says_how_a_version_was_measured_and_made(judged: Models) -> None:
+    lines = [" ".join(line.split()) for line in judged("show", "measured@1").out.splitlines()]
+    assert lines[0] == "measured@1"
+    for line in (
+        "study search, trial 0",
+        "validation accuracy 0.9000",
+        "test accuracy 0.8000 (0.7000 to 0.8400) on 360 images",
+        "gates failed: accuracy",
+        "ece 0.0345",
+        "accuracy failed: 0.8 (0.7000000000000001 to 0.8400000000000001 on 360 images), at least 0.9",
+        "latency_seconds passed: 0.004",
+        "dataset image-folder",
+        "version pets@3",
+        "images train 70, test 360",
+        f"test sha256 {'e' * 64}",
+        "augmentation crop, padding 4",
+        "seeds study 3, trial 17",
+        "epochs 3",
+        "wall-clock 1:15 (75.0 s)",
+        "peak memory 3.0 MiB",
+        "attempts 2: interrupted, finished",
+        "commit c0ffee",
+        "branch main",
+        "changed yes",
+        f"diff sha256 {'d' * 64}",
+        "processor a, 2 cores",
+        "optimizer.lr 0.1",
+        "optimizer sgd",
+        "model.safetensors: 12 bytes",
+    ):
+        assert line in lines, line
+    assert lines.index("searched") < lines.index("optimizer.lr 0.1") < lines.index("options")
+    assert "gates passed: all 2" in " ".join(judged("show", "measured").out.split())
+
+
+def test_show_says_what_it_does_not_know(models: Models) -> None:
+    said = " ".join(models("show", "digits-model").out.split())
+    assert "test could not be measured: " in said or "test not measured" in said
+    assert "gates the study has no success_criteria" in said and "aliases - tags -" in said
+
+
+def test_versions_are_shown_and_compared_at_80_columns(
+    judged: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal(monkeypatch, 80)
+    commands = ("show measured", "lineage measured", "compare measured@1 measured@2")
+    for words in map(str.split, commands):
+        shown = judged(*words).out
+        assert shown and max(map(len, shown.splitlines())) <= 80, shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["accuracy", "0.8000", "0.9500", "0.1500"] in lines
+    both = "0.7000 to 0.8400 0.8500 to 0.9900 apart"
+    assert ["accuracy,", "interval", *both.split()] in lines
+
+
+def doubtful(**others: bool) -> dict[str, Any]:
+    """An evaluation that meets `accuracy`, but not surely; `others` are gates and whether they were passed."""
+    found = registered.evaluation(0.92, True, 0.85, 0.96) | {"reason": ""}
+    (gate,) = found["gates"]
+    surely = [gate | {"name": name, "passed": it, "sure": True} for name, it in others.items()]
+    return found | {"gates": [gate | {"sure": False}, *surely]}
+
+
+UNSURE = "meets success_criteria, but not surely: accuracy: 0.92 (0.85 to 0.96 on 360 images)"
+
+
+def test_a_gate_that_was_passed_in_doubt_is_said(models: Models, studied: StudySpec) -> None:
+    registry = Registry.open(studied.storage)
+    unsure = doubtful(largest_share=True)
+    registered.register(registry.engine, Path("other"), "digits-model", trial=2, evaluation=unsure)
+    registry.engine.dispose()
+    assert models("promote", "digits-model@2", "champion").err == ""  # which asks no gate
+    done = models("promote", "digits-model@2", "staging")
+    assert (done.code, done.out) == (0, "digits-model@2 is staging now\n")
+    assert done.err.startswith(f"note: model digits-model@2 {UNSURE}") and done.err.count("\n") == 1
+    assert models("promote", "digits-model@2", "staging").err == ""  # it was already
+    done = models("promote", "digits-model@2", "production", "--json")
+    assert [said.split(":")[0] for said in done.json["doubts"]] == ["accuracy"]
+    assert UNSURE in done.err
+
+
+def test_what_was_measured_is_said_once(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = doubtful(largest_share=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            by_hand, "completed", lambda candidate, *_: replace(candidate, evaluation=judged)
+        )
+        made = models("register", "bowl", "--as", "mine", "--json")
+    assert made.json["new"] is True and len(made.json["doubts"]) == 1
+    assert [line.split(": ")[:2] for line in made.err.splitlines()] == [
+        ["warning", "model mine@1 does not meet success_criteria"],
+        ["note", "model mine@1 meets success_criteria, but not surely"],
+    ]
+    again = models("register", "bowl", "0", "--as", "mine", "--tag", "note=x")
+    assert again.out.startswith("mine@1 already is trial 0 of study bowl, ")
+    assert again.out.endswith("; it has the tags now: note\n") and again.err == ""
+    again = models("register", "bowl", "--as", "mine", "--json")
+    assert again.json["new"] is False and again.err == "" and len(again.json["doubts"]) == 1
 
 
 def test_a_damaged_file_is_named_and_nothing_else_suffers(models: Models) -> None:
@@ -139,7 +333,9 @@ def test_any_finished_trial_with_a_checkpoint_is_registered(models: Models) -> N
     (before,) = models("list", "digits-model", "--json").json
     for key in ("sha256", "metric", "value", "metrics", "params", "config", "study_id"):
         assert done[key] == before[key], key
-    assert models("register", "bowl", "0", "--as", "mine").out.startswith("mine@1: trial 0 ")
+    assert models("register", "bowl", "0", "--as", "mine").out.startswith(
+        "mine@1 already is trial 0 "
+    )
     for words, said in {
         ("bwl", "0"): "did you mean 'bowl'?",
         ("bowl", "9"): "has no trial 9",
@@ -170,8 +366,8 @@ def test_reports(models: Models, tmp_path: Path) -> None:
     assert models("register", "bowl", "--as", "mine").code == 0
     shown = models("compare", "digits-model", "mine")
     lines = [line.split() for line in shown.out.splitlines()]
-    assert lines[0][:4] == ["part", "metric", "digits-model@1", "mine@1"]
-    assert ["validation", "loss", "1.0000", "1.0000", "0.0000"] in lines
+    assert ["validation", "digits-model@1", "mine@1", "difference"] in lines
+    assert ["loss", "1.0000", "1.0000", "0.0000"] in lines
     assert models("compare", "digits-model", "mine", "--json").json["options"] == {}
     tree = models("lineage", "mine").out.splitlines()
     assert tree[:2] == ["model mine@1", "  trial 0 (registered as)"]
@@ -204,9 +400,23 @@ def test_words_that_mean_nothing(models: Models) -> None:
         ("unalias", "digits-model"): "write NAME@ALIAS",
         ("log", "none"): "there is no model 'none'",
         ("list", "--where", "lss < 1"): "did you mean 'loss'",
+        ("list", "--study", "bwl"): "there is no study 'bwl' - did you mean 'bowl'?",
+        ("list", "--study", "none"): "there is no study 'none' (there is: bowl)",
+        ("list", "--alias", "prodution"): "did you mean 'production'?",
+        ("list", "--alias", "x", "--json"): "there is no alias 'x' (there is: development, ",
     }.items():
         done = models(*words)
         assert done.code == 2 and said in done.err, (words, done)
+
+
+def test_filters_that_nothing_fits_are_no_slip(models: Models, make_spec: MakeSpec) -> None:
+    for words in (("--alias", "staging"), ("--alias", "archived"), ("--tag", "owner=me")):
+        assert models("list", *words, "--json").json == []
+    assert models("promote", "digits-model", "champion").code == 0
+    for words in (("--alias", "champion"), ("--alias", "latest"), ("--study", "bowl")):
+        assert len(models("list", *words, "--json").json) == 1
+    assert models("list", "--alias", "champion", "--tag", "owner=me", "--json").json == []
+    assert "did you mean 'champion'" in models("list", "--alias", "champoin").err
 
 
 def test_a_database_without_models(hpo: Hpo, make_spec: MakeSpec) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+import registered
 from driving import open_study
 from postgres import Postgres
 
@@ -225,10 +226,25 @@ def test_show_tells_what_was_measured_of_each_attempt(
 
 def test_best_names_its_model_version(hpo: Hpo, studied: StudySpec) -> None:
     best = hpo("best", "bowl", "--json").json
-    assert list(best) == ["study", "number", "value", "params", "model_version"]
+    assert list(best) == ["study", "number", "value", "params", "model_version", "model_versions"]
     assert (best["study"], best["number"], best["value"]) == ("bowl", 0, 1.0)
     assert best["model_version"] == "digits-model@1"
     assert best["params"] == hpo("trials", "bowl", "--json").json[0]["params"]
+
+
+def test_best_names_every_version_of_its_trial(
+    hpo: Hpo, studied: StudySpec, tmp_path: Path
+) -> None:
+    engine = database.open_existing(studied.storage)
+    number = studies.called(engine, "bowl").study_id
+    again = registered.register(engine, tmp_path / "again", "again", trial=0, study_id=number)
+    engine.dispose()
+    best = hpo("best", "bowl", "--json").json
+    assert best["model_version"] == "digits-model@1"  # that of its own `register`, as before
+    assert best["model_versions"] == ["digits-model@1", "again@1"]
+    told = hpo("best", "bowl").out.splitlines()[-2:]
+    assert told[0].startswith("model digits-model@1: ")
+    assert told[1] == f"model again@1: {again.path}"
 
 
 def test_models_are_listed_with_their_lineage(hpo: Hpo, studied: StudySpec) -> None:

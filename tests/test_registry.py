@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,8 +17,9 @@ from sqlalchemy import Engine, text
 
 from hpo_core.errors import StorageError
 from hpo_core.registry import provenance, versions
+from hpo_core.registry.model_version import versions_of
 from hpo_core.registry.versions import Candidate, ModelVersion
-from hpo_core.storage import database
+from hpo_core.storage import database, tables
 
 
 @pytest.fixture
@@ -159,6 +161,19 @@ def test_the_newest_version_of_a_trial_is_found(engine: Engine, candidate: Candi
     newest = register(engine, candidate, "again")
     assert versions.version_of(engine, 1, 4) == newest
     assert versions.version_of(engine, 2, 4) is None
+
+
+def test_the_version_that_a_study_registers_itself_comes_first(
+    engine: Engine, candidate: Candidate
+) -> None:
+    own = register(engine, candidate, "own")
+    newer = register(engine, candidate, "newer")
+    assert versions_of(engine, 1, 4) == [newer, own]
+    row = {"study_id": 1, "seq": 0, "kind": "model_registered", "time": 1.0, "trial": 4}
+    with engine.begin() as connection:
+        connection.execute(tables.hpo_events.insert(), row | {"data": json.dumps({"name": "own"})})
+    assert versions_of(engine, 1, 4) == [own, newer]
+    assert versions.version_of(engine, 1, 4) == own
 
 
 # ---- where a result came from ----

@@ -1,23 +1,22 @@
 """`hpo models`: the model registry. Here versions are listed, shown and registered.
 
 What changes beside them is in `models_changes`, their files are in `models_files`, what is made of them in
-`models_reports`.
+`models_reports`, and what `show` says in `models_described`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpo_core.cli import models_changes, models_files, models_reports
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
-from hpo_core.cli.models_arguments import Reference, clock, opened, pairs, print_json
-from hpo_core.cli.tables import print_table
-from hpo_core.cli.wording import clean, number
+from hpo_core.cli.models_arguments import Reference, clock, note_doubts, opened, pairs, print_json
+from hpo_core.cli.tables import aligned, print_table, terminal_width
+from hpo_core.cli.wording import NOTHING, clean, number
 
 if TYPE_CHECKING:
     from hpo_core.registry.listing import Listed
@@ -28,6 +27,10 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Model versions: the best checkpoints of studies.",
 )
+
+HEAD = tuple("model version aliases value test gates study trial created metric".split())
+NEEDED = 6
+"""So many of these columns are shown on the narrowest terminal."""
 
 
 @app.callback()
@@ -55,60 +58,63 @@ def list_models(
     storage: Storage = DEFAULT_STORAGE,
     json: Json = False,
 ) -> None:
-    """Every model version, with where it came from."""
+    """Every model version: how good it is, whether its gates are passed, where it came from."""
     found = opened(storage).find(name, study=study, alias=alias, tags=pairs(tag or ()), where=where)
     if json:
         return print_json([each.to_json() for each in found])
-    head = "model version stage aliases study trial metric value created sha256 path"
-    print_table(head.split(), [_row(each) for each in found])
+    print_table(*_fitting([_row(each) for each in found]))
 
 
-def _row(listed: Listed) -> tuple[Any, ...]:
+def _row(listed: Listed) -> tuple[str, ...]:
     version = listed.version
-    others = ", ".join(alias for alias in listed.aliases if alias != listed.stage)
     return (
         version.name,
-        version.version,
-        listed.stage,
-        others or None,
-        version.study,
-        version.trial,
-        version.metric,
+        str(version.version),
+        ", ".join(listed.words) or NOTHING,
         number(version.value),
-        clock(version.created),
-        version.sha256[:12],
-        version.path,
+        _test(listed),
+        listed.gates or NOTHING,
+        version.study,
+        str(version.trial),
+        clock(version.created).split()[0],
+        version.metric,
     )
+
+
+def _test(listed: Listed) -> str:
+    """What was measured, by its name where that is not the metric's own."""
+    found = listed.test
+    if found is None:
+        return NOTHING
+    same = found.name == listed.version.metric.removeprefix("val_")
+    return number(found.value) if same else f"{found.name}={number(found.value)}"
+
+
+def _fitting(rows: list[tuple[str, ...]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The head and the rows, on a narrow terminal without the last columns, which are then named on stderr."""
+    width, many = terminal_width(), len(HEAD)
+    while width and many > NEEDED and _width([row[:many] for row in (HEAD, *rows)]) > width:
+        many -= 1
+    if many < len(HEAD):
+        print(f"no room for {', '.join(HEAD[many:])}: see --json", file=sys.stderr)
+    return HEAD[:many], [row[:many] for row in rows]
+
+
+def _width(rows: list[tuple[str, ...]]) -> int:
+    return max(map(len, aligned(rows)))
 
 
 @app.command()
 def show(reference: Reference, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
-    """Everything that is known of a version. Its files are not read."""
+    """What is known of a version: how it was measured and made. Its files are not read."""
+    from hpo_core.cli.models_described import described
+
     listed = opened(storage).listed(reference)
     if json:
         its = {key: getattr(listed.version, key) for key in ("provenance", "evaluation")}
         return print_json(listed.to_json() | its)
-    version = listed.version
-    print(version.label)
-    for name in ("stage", "aliases", "tags"):
-        _print(name, getattr(listed, name))
-    for name in ("study", "trial", "metric", "value", "metrics", "params", "git_commit", "path"):
-        _print(name, getattr(version, name))
-    _print("created", clock(version.created))
-    _print("config", version.options)
-    _print("versions", version.versions)
-    for name in ("evaluation", "provenance"):
-        _print(name, sorted(getattr(version, name) or ()))
-    for name, about in version.files.items():
-        _print(f"file {name}", f"{about['size'] or '?'} bytes, sha256 {about['sha256']}")
-
-
-def _print(name: str, value: Any) -> None:
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{key} {each}" for key, each in value.items())
-    elif isinstance(value, list | tuple):
-        value = ", ".join(map(str, value))
-    print(f"  {name}: {clean(value) if value not in (None, '') else '-'}")
+    for line in described(listed, terminal_width()):
+        print(line)
 
 
 @app.command()
@@ -130,15 +136,24 @@ def register(
 ) -> None:
     """Make the checkpoint of any finished trial a model version, after it was measured on the test part."""
     from hpo_core.registration import shortcomings
+    from hpo_core.registry import gates
 
     registry = opened(storage)
     code_path = [str(Path.cwd())] if allow_code else None
-    version = registry.register(study, trial, name=name, tags=pairs(tag or ()), code_path=code_path)
-    for said in shortcomings(version):
-        print(f"warning: {clean(said)}", file=sys.stderr)
+    tags = pairs(tag or ())
+    made = registry.registration(study, trial, name=name, tags=tags, code_path=code_path)
+    version, doubts = made.version, list(gates.doubts(made.version))
+    if made.new:  # of another, this was said when it was measured
+        for said in shortcomings(version):
+            print(f"warning: {clean(said)}", file=sys.stderr)
+        note_doubts(version.label, doubts)
     if json:
-        return print_json(registry.listed(version.label).to_json())
-    print(f"{version.label}: trial {version.trial} of study {version.study}, {version.folder}")
+        about = {"new": made.new, "doubts": doubts}
+        return print_json(registry.listed(version.label).to_json() | about)
+    verb = ":" if made.new else " already is"
+    tagged = "" if made.new or not tags else f"; it has the tags now: {', '.join(tags)}"
+    origin = f"trial {version.trial} of study {version.study}, {version.folder}"
+    print(f"{version.label}{verb} {origin}{tagged}")
 
 
 models_changes.add_to(app)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpo_core.cli.wording import clean
 from hpo_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ def pairs(words: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"'{word}' is no tag: write KEY=VALUE")
         found[key] = value
     return found
+
+
+def note_doubts(label: str, doubts: Iterable[str]) -> None:
+    """Say on stderr which gates of a version were passed without its interval excluding the contrary."""
+    for said in doubts:
+        about = f"model {label} meets success_criteria, but not surely: {said}"
+        print(f"note: {clean(about)}", file=sys.stderr)
 
 
 def clock(moment: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
-from hpo_core.cli.models_arguments import Reference, opened, pairs, print_json
+from hpo_core.cli.models_arguments import Reference, note_doubts, opened, pairs, print_json
 from hpo_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def archive(reference: Reference, storage: Storage = DEFAULT_STORAGE, json: Json
 
 def _tell(done: Promotion, json: bool) -> None:
     label, name = done.version.label, done.version.name
+    note_doubts(label, done.doubts)
     if json:
         return print_json(
             {
@@ -59,6 +60,7 @@ def _tell(done: Promotion, json: bool) -> None:
                 "previous": None if done.previous is None else f"{name}@{done.previous}",
                 "previous_archived": done.archived,
                 "left": done.left,
+                "doubts": done.doubts,
             }
         )
     if not done.changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +12,12 @@ import typer
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE, Json, Storage
 from hpo_core.cli.models_arguments import Reference, clock, opened, print_json
-from hpo_core.cli.tables import print_table
+from hpo_core.cli.tables import print_table, terminal_width, wrapped
 from hpo_core.cli.wording import clean, number, size
 from hpo_core.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from hpo_core.registry.comparison import Comparison, Pair
+    from hpo_core.registry.comparison import Pair
     from hpo_core.registry.measured import Measured
 
 
@@ -38,8 +38,11 @@ def compare(
     if json:
         return print_json(found.to_json())
     labels = found.first.label, found.second.label
-    rows = [_metric(pair) for pair in found.metrics]
-    print_table(("part", "metric", *labels, "difference", ""), [*rows, *_sizes(found)])
+    for part in dict.fromkeys(pair.part for pair in found.metrics):
+        pairs = [pair for pair in found.metrics if pair.part == part]
+        print_table((part, *labels, "difference"), [row for p in pairs for row in _metric(p)])
+        print()
+    print_table(("files", *labels), [("size", *map(_size, found.sizes))])
     for title, table in (("option", found.options), ("recall of", found.classes)):
         if table:
             print()
@@ -48,23 +51,23 @@ def compare(
             )
 
 
-def _metric(pair: Pair) -> tuple[Any, ...]:
-    apart = {None: "", True: "intervals apart", False: "intervals overlap"}[pair.apart]
-    both = _value(pair.first), _value(pair.second)
-    return pair.part, pair.name, *both, number(pair.difference), apart
+def _metric(pair: Pair) -> Iterator[tuple[Any, ...]]:
+    """The values, and their intervals in a row of their own: beside them they are too wide for a terminal."""
+    both = pair.first, pair.second
+    yield pair.name, *(each and number(each.value) for each in both), number(pair.difference)
+    if any(each is not None and each.low is not None for each in both):
+        apart = {None: None, True: "apart", False: "overlap"}[pair.apart]
+        yield f"{pair.name}, interval", *map(_interval, both), apart
 
 
-def _value(measured: Measured | None) -> str | None:
-    if measured is None:
+def _interval(measured: Measured | None) -> str | None:
+    if measured is None or measured.low is None:
         return None
-    if measured.low is None:
-        return number(measured.value)
-    return f"{number(measured.value)} ({number(measured.low)} to {number(measured.high)})"
+    return f"{number(measured.low)} to {number(measured.high)}"
 
 
-def _sizes(found: Comparison) -> Iterable[tuple[Any, ...]]:
-    shown = [None if each is None else size(each) for each in found.sizes]
-    yield "files", "size", *shown, None, ""
+def _size(number_of_bytes: int | None) -> str | None:
+    return None if number_of_bytes is None else size(number_of_bytes)
 
 
 def _cell(value: Any) -> str | None:
@@ -80,7 +83,7 @@ def lineage(reference: Reference, storage: Storage = DEFAULT_STORAGE, json: Json
         return print_json(found.to_json())
     for line in found.lines():
         indent = len(line) - len(line.lstrip())
-        print(f"{' ' * indent}{clean(line)}")
+        print("\n".join(wrapped(f"{' ' * indent}{clean(line)}", terminal_width())))
 
 
 def card(

@@ -174,21 +174,27 @@ _TURNS = {"trial_lost": "LOST", "trial_interrupted": "INTERRUPTED"}
 
 
 def best(study: Name, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
-    """The best trial of a study, and the model version that it became."""
+    """The best trial of a study, and the model versions that it became."""
     from hpo_core.facade.result import StudyResult
+    from hpo_core.registry.model_version import versions_of
+    from hpo_core.registry.places import located
+    from hpo_core.storage import database, studies
 
     result = StudyResult.read(study, storage)
     found = result.best
     if found is None:
         raise NoSuccessError(f"study '{study}' has no successful trial yet")
+    engine = database.open_existing(storage)
+    versions = versions_of(engine, studies.called(engine, study).study_id, found.number)
     if json:
         about = {"study": study, **asdict(found), "model_version": result.model_version}
-        return print_json(about)
+        return print_json(about | {"model_versions": [version.label for version in versions]})
     print(f"{result.metric} {number(found.value)} by trial {found.number} of study {study}")
     for name, value in found.params.items():
         print(f"  {clean(name)} = {clean(value)}")
-    if (model := result.model) is not None:
-        print(f"model {model.version.label}: {model.version.path}")
+    for version in versions:
+        path = located(storage, version.name, version.path)
+        print(f"model {version.label}: {path}")
 
 
 def _done(record: StudyRecord) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hpo_core.cli.arguments import DEFAULT_STORAGE
 from hpo_core.cli.progress import Progress
 from hpo_core.cli.wording import about, clean, count, number
+from hpo_core.registry.judging import doubts
 
 
 def header_lines(progress: Progress) -> list[str]:
@@ -108,9 +110,25 @@ def _models(progress: Progress) -> Iterator[str]:
             f"model     {clean(model['name'])} version {model['version']} from trial "
             f"{model['trial']} (sha256 {model['sha256'][:12]}), {clean(model['path'])}"
         )
-        measured = model.get("measured", {})
-        if "accuracy" in measured:
-            yield f"          test accuracy {measured['accuracy']:.4f} on {measured['n']} images"
+        for said in _tested(model):
+            yield f"          {said}"
+
+
+def _tested(model: Mapping[str, Any]) -> Iterator[str]:
+    """How a version does on data that nothing was chosen by, and whether that is what its study asks for."""
+    measured = model.get("measured", {})
+    if "accuracy" in measured:
+        interval = model.get("intervals", {}).get("accuracy")
+        between = "" if interval is None else f" ({interval[0]:.4f} to {interval[1]:.4f})"
+        yield f"test accuracy {measured['accuracy']:.4f}{between} on {measured['n']} images"
+    gates = model.get("gates", ())
+    failed = [gate["name"] for gate in gates if not gate["passed"]]
+    if failed:
+        yield f"gates: {len(failed)} of {len(gates)} failed: {', '.join(failed)}"
+    elif gates:
+        yield "gates: passed"
+    for said in doubts(gates):
+        yield f"note: met, but not surely: {clean(said)}"
 
 
 def _next(progress: Progress, command: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from hpo_core.errors import UsageError
 from hpo_core.plugins import load
 from hpo_core.registry import versions
 from hpo_core.registry.candidates import completed, model, saved_report
-from hpo_core.registry.versions import Candidate, ModelVersion
+from hpo_core.registry.versions import Candidate, Registration
 from hpo_core.space import Space
 from hpo_core.storage import reading, studies, tables
 from hpo_core.storage.database import connect
@@ -30,7 +30,7 @@ def register(
     number: int | None,
     name: str,
     code_path: list[str] | None = None,
-) -> ModelVersion:
+) -> Registration:
     """Make the best checkpoint of a trial, of the best one unless it is named, the next version of the model `name`.
 
     It is measured first, as at the end of a study; `code_path` is where user code may be imported from for that.
@@ -51,7 +51,7 @@ def register(
             )
         candidate = _candidate(engine, record, row, saved, file)
         candidate = completed(candidate, name, load()[0], engine, record, saved.step, code_path)
-        return versions.register(engine, name, candidate, directory.parent / "models")
+        return versions.registered(engine, name, candidate, directory.parent / "models")
 
 
 def _trial(engine: Engine, record: StudyRecord, number: int | None) -> TrialRow:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hpo_core.errors import GateError
+from hpo_core.registry import judging
 from hpo_core.registry.model_version import ModelVersion
 
 GUARDED = ("staging", "production")
@@ -37,3 +38,8 @@ def failures(version: ModelVersion) -> Iterator[str]:
     for name in version.provenance.get("success_criteria") or ():
         if name not in judged:
             yield f"{name}: it was not measured"
+
+
+def doubts(version: ModelVersion) -> Iterator[str]:
+    """Each criterion that a version has met, although its interval does not exclude that it fails, with why."""
+    return judging.doubts((version.evaluation or {}).get("gates", ()))

@@ -8,7 +8,7 @@ judgement is by what was measured, and says so where the interval does not exclu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,6 +72,13 @@ def stored(evaluation: Evaluation, criteria: Mapping[str, float]) -> dict[str, A
         "intervals": {name: list(bounds) for name, bounds in intervals.items()},
         "gates": [_judged(name, bound, evaluation).to_json() for name, bound in criteria.items()],
     }
+
+
+def doubts(gates: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Of gates as they are stored: what is said of those that were passed, but not surely."""
+    for gate in gates:
+        if gate["passed"] and gate.get("sure") is False:
+            yield f"{gate['name']}: {gate['reason']}"
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hpo_core.errors import UsageError
-from hpo_core.registry import references, tagging
+from hpo_core.errors import UsageError, nearest
+from hpo_core.registry import gates, measured, references, tagging
+from hpo_core.registry.measured import Measured
 from hpo_core.registry.model_version import ModelVersion, read
 from hpo_core.registry.references import ARCHIVED, LATEST
-from hpo_core.registry.stages import stage_of
+from hpo_core.registry.stages import STAGES, stage_of
 from hpo_core.results import conditions
 from hpo_core.results.trials import ResultTrial
+from hpo_core.storage import studies
 from hpo_core.storage.database import connect
 
 
@@ -28,13 +30,35 @@ class Listed:
     tags: Mapping[str, str]
     latest: bool
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Its stage and its other aliases."""
+        others = tuple(alias for alias in self.aliases if alias != self.stage)
+        return others if self.stage is None else (self.stage, *others)
+
+    @property
+    def test(self) -> Measured | None:
+        """The main metric on the test part: of `val_f1` the `f1`, or the accuracy where nobody has measured that."""
+        part = (self.version.evaluation or {}).get("part", "test")
+        found = {each.name: each for each in measured.numbers(self.version) if each.part == part}
+        return found.get(self.version.metric.removeprefix("val_"), found.get("accuracy"))
+
+    @property
+    def gates(self) -> str | None:
+        """`passed`, `failed`, or None where its study has no success_criteria."""
+        if any(gates.failures(self.version)):
+            return "failed"
+        return "passed" if (self.version.evaluation or {}).get("gates") else None
+
     def to_json(self) -> dict[str, Any]:
         """The object of `hpo models list --json`."""
         values = asdict(self.version)
         for key in ("provenance", "evaluation"):  # which `show` says
             del values[key]
         about = {"aliases": list(self.aliases), "stage": self.stage, "tags": dict(self.tags)}
-        return values | about
+        images = (self.version.evaluation or {}).get("n")
+        test = None if self.test is None else asdict(self.test) | {"n": images}
+        return values | about | {"test": test, "gates": self.gates}
 
 
 @dataclass(frozen=True)
@@ -53,7 +77,7 @@ class Wanted:
 
 
 def find(engine: Engine, wanted: Wanted) -> list[Listed]:
-    """The versions that are asked for, by name and number. Raises UsageError for a model that is not there."""
+    """The versions that are asked for, by name and number. Raises UsageError for words that nothing is called by."""
     with connect(engine) as connection:
         if wanted.name is not None:
             references.find(connection, wanted.name)
@@ -65,6 +89,8 @@ def find(engine: Engine, wanted: Wanted) -> list[Listed]:
         _listed(version, known[version.name], marks, newest[version.name]) for version in versions
     ]
     found = [each for each in every if _fits(each, wanted)]
+    if not found:
+        _check_words(engine, wanted, every)
     return found if wanted.where is None else _where(found, every, wanted.where)
 
 
@@ -88,6 +114,25 @@ def _fits(listed: Listed, wanted: Wanted) -> bool:
         and (wanted.alias is None or wanted.alias in words)
         and all(listed.tags.get(key) == value for key, value in wanted.tags.items())
     )
+
+
+def _check_words(engine: Engine, wanted: Wanted, every: list[Listed]) -> None:
+    """Tell a slip of the pen from a study or an alias that no version has now."""
+    if wanted.study is not None:
+        known = {each.version.study for each in every}
+        known |= {record.name for record in studies.all_studies(engine)}
+        _check_word("study", wanted.study, sorted(known))
+    if wanted.alias is not None:
+        given = sorted({alias for each in every for alias in each.aliases} - {*STAGES})
+        _check_word("alias", wanted.alias, [*given, *STAGES, ARCHIVED, LATEST])
+
+
+def _check_word(what: str, word: str, known: list[str]) -> None:
+    if word in known:
+        return
+    hint = nearest(word, known)
+    guess = f" - did you mean '{hint}'?" if hint else f" (there is: {', '.join(known) or 'none'})"
+    raise UsageError(f"there is no {what} '{word}'{guess}")
 
 
 def _where(found: list[Listed], every: list[Listed], text: str) -> list[Listed]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Select, inspect, select
 
 from hpo_core.results.trials import flat
 from hpo_core.storage.database import connect, display_all
+from hpo_core.storage.tables import hpo_events as events
 from hpo_core.storage.tables import hpo_model_versions as table
 
 _JSON = ("metrics", "params", "config", "versions", "files", "provenance", "evaluation")
@@ -82,13 +83,26 @@ def read(connection: Connection, name: str | None = None) -> list[ModelVersion]:
 
 
 def version_of(engine: Engine, study_id: int, trial: int) -> ModelVersion | None:
-    """The newest version that a trial's checkpoint became, or None."""
+    """The first of `versions_of`, or None."""
+    return next(iter(versions_of(engine, study_id, trial)), None)
+
+
+def versions_of(engine: Engine, study_id: int, trial: int) -> list[ModelVersion]:
+    """Every version that a trial's checkpoint became: of models that its study registers first, then the newest."""
     its = (table.c.study_id == study_id) & (table.c.trial == trial)
     with connect(engine) as connection:
         found = [
             _version(row._mapping) for row in connection.execute(_query(connection).where(its))
         ]
-    return max(found, key=lambda version: version.created, default=None)
+        own = _own(connection, study_id)
+    return sorted(found, key=lambda made: (made.name in own, made.created), reverse=True)
+
+
+def _own(connection: Connection, study_id: int) -> set[str]:
+    """The names of the models that a study has registered at its ends, by `register: {best_as: NAME}`."""
+    its = (events.c.study_id == study_id) & (events.c.kind == "model_registered")
+    query = select(events.c.data).where(its)
+    return {json.loads(data)["name"] for data in connection.execute(query).scalars()}
 
 
 def _query(connection: Connection) -> Select[Any]:

@@ -19,7 +19,6 @@ from hpo_core.errors import UsageError
 from hpo_core.registry import (
     deletion,
     files,
-    gates,
     listing,
     logbook,
     places,
@@ -39,6 +38,7 @@ from hpo_core.registry.places import Stray
 from hpo_core.registry.stages import Promotion
 from hpo_core.registry.tags import check_tags
 from hpo_core.registry.tombstones import Tombstone
+from hpo_core.registry.versions import Registration
 from hpo_core.storage import database
 
 Placed = TypeVar("Placed", ModelVersion, Tombstone)
@@ -146,6 +146,18 @@ class Registry:
         tags: Mapping[str, str] | None = None,
         code_path: list[str] | None = None,
     ) -> ModelVersion:
+        """The version of `registration`, whether it is new or not."""
+        return self.registration(study, trial, name=name, tags=tags, code_path=code_path).version
+
+    def registration(
+        self,
+        study: str,
+        trial: int | None = None,
+        *,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        code_path: list[str] | None = None,
+    ) -> Registration:
         """Make the checkpoint of a finished trial, of the best one unless it is named, a version of the model `name`.
 
         The version that it is already, if it is one; otherwise it is measured, for which user code may be imported from
@@ -161,18 +173,18 @@ class Registry:
                 "beginning"
             )
         check_tags(tags or {})
-        version = by_hand.register(self.engine, study, trial, name, code_path)
+        made = by_hand.register(self.engine, study, trial, name, code_path)
         if tags:
-            self.tag(version.label, tags)
-        return self._located(version)
+            self.tag(made.version.label, tags)
+        return replace(made, version=self._located(made.version))
 
     def promote(self, reference: str, alias: str, *, archive: bool = True) -> Promotion:
         """Give a version an alias, or a stage, whose version before is then archived.
 
-        Staging and production ask for more: GateError is raised when the version does not meet its study's criteria,
-        and StoreError when its files are here and not as they were registered.
+        Raises StoreError when its files are here and not as they were registered, unless it is to be archived, and
+        GateError when it does not meet its study's criteria, which staging and production ask for.
         """
-        if alias in gates.GUARDED:
+        if alias != references.ARCHIVED:
             version = self.get(reference)
             reference = version.label  # what was looked at, and no newer one
             if version.folder.exists():  # not so where somebody promotes from another machine

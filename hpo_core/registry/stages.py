@@ -45,6 +45,12 @@ class Promotion:
     left: str | None = None
     changed: bool = True
 
+    @property
+    def doubts(self) -> list[str]:
+        """What the gates that it has just passed leave open; nothing where none was asked."""
+        asked = self.changed and self.alias in gates.GUARDED
+        return list(gates.doubts(self.version)) if asked else []
+
 
 def promote(engine: Engine, reference: str, alias: str, *, archive: bool = True) -> Promotion:
     """Give an alias to a version, in one step; without `archive` the version that had a stage is merely without it.
@@ -108,9 +114,11 @@ def _move(
     archived = archive and alias in STAGES and previous is not None
     if archived and previous is not None:
         tagging.put(connection, name, previous, ARCHIVED, _today())
-        logbook.write(connection, name, previous, event="archived", by=f"{name}@{number}")
+        by = f"{name}@{number}"
+        logbook.write(connection, name, previous, event="archived", by=by, left=alias)
     _put(connection, name, alias, number)
-    logbook.write(connection, name, number, event="promoted", alias=alias, previous=previous)
+    about = {"alias": alias, "previous": previous, "left": left}
+    logbook.write(connection, name, number, event="promoted", **about)
     return Promotion(version, alias, previous, archived, left)
 
 

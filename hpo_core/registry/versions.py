@@ -35,10 +35,12 @@ from hpo_core.trial import json_safe
 __all__ = [
     "Candidate",
     "ModelVersion",
+    "Registration",
     "digest",
     "list_versions",
     "not_registered",
     "register",
+    "registered",
     "version_of",
 ]
 
@@ -68,7 +70,20 @@ class Candidate:
     evaluation: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Registration:
+    """The version that a checkpoint is; `new` tells whether it was made just now, or before."""
+
+    version: ModelVersion
+    new: bool
+
+
 def register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
+    """The version of `registered`, whether it is new or not."""
+    return registered(engine, name, candidate, models).version
+
+
+def registered(engine: Engine, name: str, candidate: Candidate, models: Path) -> Registration:
     """Make a checkpoint the next version of the model `name`; the existing one if it already is a version.
 
     Raises StoreError when the checkpoint cannot be read, or not be copied, and DiskFullError.
@@ -92,24 +107,24 @@ def not_registered(trial: int, error: OSError, reason: str, folder: Path) -> Sto
     return StoreError(f"{said}: {reason}; {again}")
 
 
-def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> ModelVersion:
+def _register(engine: Engine, name: str, candidate: Candidate, models: Path) -> Registration:
     existing = _same(list_versions(engine, name), candidate, digest(candidate.checkpoint))
     if existing is not None:
-        return existing
+        return Registration(existing, new=False)
     with files.filling(models) as part:
         made = _described(name, candidate, part)
         with changing(engine, name) as connection:
             known = read(connection, name)
             existing = _same(known, candidate, made.sha256)
             if existing is not None:  # somebody else was faster
-                return existing
+                return Registration(existing, new=False)
             number = _last(connection, name, known) + 1
             point("model.rename")
             version = placed(replace(made, version=number), part, models)
             point("model.insert")
             _insert(connection, version)
     point("model.registered")
-    return version
+    return Registration(version, new=True)
 
 
 def _last(connection: Connection, name: str, known: list[ModelVersion]) -> int:
