@@ -130,7 +130,8 @@ def _offered(entries: list[Entry]) -> OfferedComponent:
 def read_component(kind: str, name: str, overrides: Iterable[str] = ()) -> Component:
     """The component of that name, with `option=value` overrides applied, to be built.
 
-    Raises StudyFileError with every problem at once, and UsageError for an override that is none.
+    Raises StudyFileError with every problem of the overrides at once, and UsageError for an override that is none or a
+    name that nothing has.
     """
     title = noun(kind)
     source = yaml_source.parse("{}", title)
@@ -139,6 +140,11 @@ def read_component(kind: str, name: str, overrides: Iterable[str] = ()) -> Compo
     loaded, _ = plugins.load_enabled()
     checker = Checker(loaded)
     tree = checker.component(kind, {"name": name, **source.data}, (), searchable=False)
+    for path, problem in checker.problems:
+        if path == ("name",) and not problem.plugin:
+            hint = f" - did you mean '{problem.suggestion}'?" if problem.suggestion else ""
+            listed = f"hpo list {kind.replace('_', '-')}"
+            raise UsageError(f"{problem.message}{hint} ({listed} says what there is)")
     if checker.problems:
         located = (source.locate(path, problem) for path, problem in checker.problems)
         raise StudyFileError(title, located)

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from hpo_core import Component, InputShape, PluginError, plugins
 from hpo_core.cli.main import app
 from hpo_core.commands import OfferedComponent, UsageError, read_component
-from hpo_core.errors import StudyFileError
 from hpo_core.testing.distributions import use_distributions, write_distribution
 
 RUNNER = CliRunner()
@@ -266,7 +265,7 @@ def test_mistakes_are_named(toys: None) -> None:
     for words in ((), ("Net", "--all")):
         with pytest.raises(UsageError, match="which model, or --all"):
             called(*words)
-    with pytest.raises(StudyFileError, match="did you mean 'picky'"):
+    with pytest.raises(UsageError, match="did you mean 'picky'"):
         called("pciky")
 
 

@@ -13,7 +13,6 @@ from hpo_torch.commands import app
 from typer.testing import CliRunner
 
 from hpo_core import HpoError
-from hpo_core.errors import StudyFileError
 from hpo_core.testing.distributions import use_distributions, write_distribution
 
 RUNNER = CliRunner()
@@ -88,14 +87,17 @@ def test_a_run_of_any_length_is_drawn(total: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("A0_1",), "did you mean"),
+        (
+            ("A0_1",),
+            r"^there is no LR scheduler 'A0_1' - did you mean 'A0_031'\? \(hpo list lr-schedulers",
+        ),
         (("step", "evry=0.5"), "has no option 'evry' - did you mean 'every'"),
         (("step", "every=2"), "less than or equal to 1"),
         (("step", "every={float: [0.1, 0.2]}"), "only options of the objective can be searched"),
     ],
 )
 def test_mistakes_are_named(words: tuple[str, ...], message: str) -> None:
-    with pytest.raises(StudyFileError, match=message):
+    with pytest.raises(HpoError, match=message):
         called("show", *words)
 
 
