@@ -52,6 +52,10 @@ will be stored: every option, components as mappings with `name`, distributions 
 building it. It yields pairs of a path inside the objective, `("augmentations", 0)`, and a message; each becomes a
 problem of the file at that place, or at the nearest one that the file writes out.
 
+An objective whose options name files may carry an attribute `check_files`, called after `check` and in the same manner,
+as `check_files(tree, folders)`. `folders` are `pathlib.Path`s, the first of which that has a file is meant: that of the
+study file, then the working directory; none where another machine runs the study. It reads files and never runs one.
+
 An objective's factory may carry an attribute `metric`, the name and the goal of what is usually optimized:
 `("val_accuracy", "maximize")`. `hpo extract` writes studies with it.
 
@@ -70,6 +74,9 @@ An objective's factory may carry attributes `predict` and `export`, which use a 
 that the texts `paths` name, also for one that it cannot read. `export(registry, reference, to, **options)` writes the
 model to a new folder, whole or not at all, and gives what is said of it. Both have a `hpo_core.commands.Registry`
 compare the model's files with their sha256 before they read one, and say in their signatures which options there are.
+
+An objective's factory that imports code which the study names has an attribute `runs_code` that is true: without
+`--allow-code` the study is refused before its first trial.
 
 An objective's factory may carry an attribute `preload`, a tuple of the names of modules that are slow to import
 (`train.preload = ("lightning.pytorch", "torchvision")`). An executor with worker processes imports them once and forks

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from hpo_core import options, references, standing, stores
+from hpo_core import consent, options, references, standing, stores
 from hpo_core.budget import Budget
 from hpo_core.catalog import Catalog
 from hpo_core.contracts import Executor
@@ -79,6 +79,8 @@ def run(
         stack.callback(engine.dispose)
         known = None if wishes.fresh or wishes.more else studies.find(engine, spec.study)
         if known is None or not _over(engine, spec, known):
+            if not wishes.allow_code:
+                consent.check(catalog, spec.objective["name"], f"study '{spec.study}'")
             pinned.check(engine, catalog, spec)
         found = stack.enter_context(
             prepared(

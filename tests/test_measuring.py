@@ -369,7 +369,7 @@ def test_the_command_says_what_came_out(
     assert other.code == 1 and said["reproduced"] is False and said["weights"]["same"] is False
     assert said["tested"]["accuracy"] == {"recorded": 0.92, "again": 0.91, "same": False}
     refused = forks.hpo("reproduce", "toy@1", "--storage", spec.storage, folder=toy, **secret)
-    assert refused.code == 1 and "is not allowed" in refused.err and "Traceback" not in refused.err
+    assert refused.code == 2 and "toy@1 names code to be run" in refused.err
 
 
 def test_a_version_comes_out_again(

@@ -16,10 +16,10 @@ from stored import MakeSpec, Offer, RunStudy, everything, kinds, rows, states, s
 
 from hpo_core import Driven, Event, Interrupt, Run, runner
 from hpo_core.catalog import Catalog
-from hpo_core.errors import HpoError, LeaseLostError, NoSuccessError
+from hpo_core.errors import HpoError, LeaseLostError, NoSuccessError, UsageError
 from hpo_core.sampling import SamplerContext, SpaceExhausted
 from hpo_core.spec import check
-from hpo_core.storage import database, leases, tables
+from hpo_core.storage import database, leases, studies, tables
 from hpo_core.yaml_source import parse
 
 # ---- to the total ----
@@ -311,6 +311,25 @@ def test_code_of_the_user_is_found_only_where_it_is_allowed(
     offer("objectives", "looking", looking)
     run(make_spec(trials=1, **{"name: bowl,": "name: looking,"}), allow_code=allowed)
     assert seen == [[str(tmp_path), str(tmp_path / "elsewhere")] if allowed else None]
+
+
+def test_a_study_that_runs_code_is_refused_before_its_first_trial(
+    make_spec: MakeSpec, offer: Offer, run: RunStudy
+) -> None:
+    """Or every trial would fail, and the same command with --allow-code would find the budget used up."""
+
+    def coded(run: Run, *, x: float, y: float) -> float:
+        return x
+
+    coded.runs_code = True  # type: ignore[attr-defined]  # what is looked for
+    offer("objectives", "coded", coded)
+    spec = make_spec(trials=2, **{"name: bowl,": "name: coded,"})
+    with pytest.raises(UsageError, match="say --allow-code if it may"):
+        run(spec)
+    assert studies.all_studies(database.open_or_create(spec.storage)) == []
+    events = run(spec, allow_code=True)
+    assert events[-1].data["complete"] == 2
+    assert run(spec)[-1].kind == "study_finished"  # nothing is left to run
 
 
 def test_events_are_dated_now(make_spec: MakeSpec, run: RunStudy) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo_core import checkpoints, plugins
+from hpo_core import checkpoints, consent, plugins
 from hpo_core.catalog import Catalog
 from hpo_core.errors import HpoError, StoreError, UsageError
 from hpo_core.evaluation import Evaluation, Question, evaluates
@@ -43,13 +43,16 @@ def reproduce(
 ) -> Reproduction:
     """Train a version again and compare; `told` hears of each epoch.
 
-    Raises UsageError when the record is not enough, and HpoError when the trial does not end as it did.
+    Raises UsageError when the record is not enough, or names code and no leave was given, and HpoError when the trial
+    does not end as it did.
     """
     origin = _origin(version)
     if origin.get("threads"):
         os.environ.update(environment(origin["threads"]))  # before anything reads it
     catalog, _ = plugins.load()
     trial = _trial(version, origin, code_path)
+    if code_path is None:
+        consent.check(catalog, trial.objective, version.label)
     report, folder = _trained(trial, version.label, origin, catalog, told)
     again = _measured(catalog, version, trial, folder)
     weights = (version.sha256, digest(folder / checkpoints.MODEL))

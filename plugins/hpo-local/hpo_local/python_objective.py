@@ -86,6 +86,7 @@ def _evaluate(
 
 
 _evaluate.needs = "evaluate"  # type: ignore[attr-defined]  # what must be set for it to be called
+python.runs_code = True  # type: ignore[attr-defined]  # which must be allowed
 python.evaluate = _evaluate  # type: ignore[attr-defined]  # what models are measured by
 
 
