@@ -172,6 +172,56 @@ def test_a_prompt_becomes_a_study_and_says_which_source_won() -> None:
         ("resnet18 lr_scheduler 5", {"lr": 0.01}),
         ("resnet18 lr: 0.5 config: lr=0.4", {"lr": 0.5}),
         ("config: lr=0.4 resnet18\nlr: 0.5", {"lr": 0.4}),
+        ("resnet18, linear warmup for 5 epochs, then train for 90 epochs", {"epochs": 90}),
+        ("resnet18: 5 epochs of linear warm-up and 90 epochs", {"epochs": 90}),
+        ("resnet18, 90 epochs with 5 epoch warmup", {"epochs": 90}),
+        ("resnet18, warmup epochs: 5, epochs: 90", {"epochs": 90}),
+        ("resnet18\nwarmup:\n  epochs: 5\nepochs: 90", {"epochs": 90}),
+        ("resnet18\nwarmup: linear\nepochs: 90", {"epochs": 90}),
+        ("resnet18, patience of 5 epochs; 90 epochs", {"epochs": 90}),
+        ("resnet18, stop without improvement for 5 epochs; 90 epochs", {"epochs": 90}),
+        ("resnet18, drop every 30 epochs; 90 epochs", {"epochs": 90}),
+        ("resnet18, freeze the first 5 epochs; 90 epochs", {"epochs": 90}),
+        ("resnet18, average the last 5 epochs; 90 epochs", {"epochs": 90}),
+        ("resnet18, decay after 30 epochs; 90 epochs", {"epochs": 90}),
+        ("resnet18, decay at epoch 30; 90 epochs", {"epochs": 90}),
+        ("resnet18 saw 30 epochs, train it for 90 epochs", {"epochs": 90}),
+        ("resnet18, epoch 30 is shown, train 90 epochs", {"epochs": 90}),
+        ("resnet18, epochs: 90, for 5 epochs frozen", {"epochs": 90}),
+        ("resnet18, after training for 90 epochs", {"epochs": 90}),
+        ("resnet18 for 90 epochs, 3 times", {"epochs": 90}),
+        ("resnet18 ('epochs', 3)", {"epochs": 3}),
+        ("resnet18\nepochs,3", {"epochs": 3}),
+        ("resnet18, 90 epochs and a warmup", {"epochs": 90}),
+        ("resnet18, cosine annealing with warm restarts", {"lr_scheduler": "cosine-restarts"}),
+        ("resnet18 with warm restarts", {"lr_scheduler": "cosine-restarts"}),
+        ("resnet18, Cosine Annealing Warm Restarts", {"lr_scheduler": "cosine-restarts"}),
+        ("resnet18, scheduler: cosine annealing with warm restarts", {"lr_scheduler": "cosine-restarts"}),
+        ("resnet18, cosine annealing without warm restarts", {"lr_scheduler": "cosine"}),
+        ("resnet18, cosine annealing", {"lr_scheduler": "cosine"}),
+        ("resnet18, reduce on plateau", {"lr_scheduler": "plateau"}),
+        ("resnet18, Reduce LR on plateau", {"lr_scheduler": "plateau"}),
+        ("resnet18, reduce the learning rate on plateau", {"lr_scheduler": "plateau"}),
+        ("resnet18, the 1cycle policy", {"lr_scheduler": "one-cycle"}),
+        ("resnet18, the 1 cycle policy", {"lr_scheduler": "one-cycle"}),
+        ("resnet18, onecycle", {"lr_scheduler": "one-cycle"}),
+        ("resnet18, until the loss is on a plateau", {"lr_scheduler": "constant"}),
+        ("resnet18: the machine restarts in 1 cycle", {"lr_scheduler": "constant"}),
+        ("We do not use VGG16; instead ResNet18 on CIFAR-10", {"model": "resnet18", "dataset": "cifar10"}),
+        ("We don't train the big AlexNet, but resnet18", {"model": "resnet18"}),
+        ("Instead of VGG16 on MNIST, resnet18 on cifar10", {"model": "resnet18"}),
+        ("Rather than using VGG16 or AlexNet, resnet18", {"model": "resnet18"}),
+        ("Unlike AlexNet, resnet18", {"model": "resnet18"}),
+        ("Unlike prior work with AlexNet, resnet18", {"model": "resnet18"}),
+        ("Compared to AlexNet, resnet18", {"model": "resnet18"}),
+        ("not model_alexnet, resnet18", {"model": "resnet18"}),
+        ("Do not use model: alexnet; use resnet18", {"model": "resnet18"}),
+        ("not only AlexNet, resnet18", {"model": "alexnet"}),
+        ("AlexNet without augmentation on CIFAR-10", {"model": "alexnet", "dataset": "cifar10"}),
+        ("pretrained: no model: alexnet, resnet34", {"model": "alexnet"}),
+        ("resnet18, not on CIFAR-10, with AdamW", {"dataset": "digits", "optimizer": "adamw"}),
+        ("resnet18 with no AdamW", {"optimizer": "sgd"}),
+        ("resnet18, never StepLR", {"lr_scheduler": "constant"}),
         ("resnet18", {"epochs": 10, "lr": 0.01, "dataset": "digits", "lr_scheduler": "constant"}),
     ],
 )  # fmt: skip
@@ -180,6 +230,28 @@ def test_a_rule_finds(text: str, expected: dict[str, Any]) -> None:
     _valid(made)
     found = {name: each.value for name, each in made.found.items()}
     assert found | expected == found
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value", "why"),
+    [
+        ("resnet18, warmup for 5 epochs", "epochs", 10, "it belongs to 'warmup', not to the run"),
+        ("resnet18, decay every 5 epochs", "epochs", 10, "'every' makes it no length of the run"),
+        ("resnet18 without AdamW", "optimizer", "sgd", "negated"),
+        ("resnet18, not on CIFAR-10", "dataset", "digits", "negated"),
+        ("not alexnet, resnet18", "model", "resnet18", "negated"),
+    ],
+)  # fmt: skip
+def test_what_its_context_takes_back_is_passed_over(
+    text: str, name: str, value: Any, why: str
+) -> None:
+    made = extract(text, CATALOG)
+    found = made.found[name]
+    assert found.value == value
+    assert [each.why for each in found.passed_over] == [why]
+    assert why in made.text
+    if name != "model":
+        assert f"#   {name}: {value} (default: what the text says is passed over)" in made.text
 
 
 def test_a_learning_rate_is_kept_in_its_range_unless_told() -> None:
@@ -201,6 +273,8 @@ def test_a_value_that_the_study_has_no_place_for_is_noted() -> None:
     [
         ("", "the text names no model: write `model: NAME` (hpo list models)"),
         ("lr: 3", "the text names no model"),
+        ("We do not use VGG16", "the text names no model"),
+        ("Do not use model: alexnte", "the text names no model"),
         ("model: alexnte", "line 1 (named by 'model'): there is no model 'alexnte' - did you mean 'alexnet'?"),
         ("resnet18\nmodel_Foo <<<ACTIVE>>>", "line 2 (marked ACTIVE): there is no model 'Foo'"),
         ("resnet18\n\ndataset: csv", "line 3 (named by 'dataset'): the dataset 'csv' needs 'path'"),
@@ -284,7 +358,11 @@ def test_any_text_is_a_valid_study_or_a_clear_error(pieces: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["config{", "model_a ", "lr ", "((((", "model: ", "a-", "name: {\n"]
+    "piece",
+    [
+        *("config{", "model_a ", "lr ", "((((", "model: ", "a-", "name: {\n", "not a or "),
+        *("cosine with ", "warm-up ", "5 epochs linear ", "train for "),
+    ],
 )
 def test_a_long_text_is_read(piece: str) -> None:
     """Rules without bounds would take hours over such texts."""

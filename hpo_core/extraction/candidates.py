@@ -1,8 +1,9 @@
-"""What a text may mean for each value of a study, in the order in which it is believed.
+"""What a text may mean by the name of each component of a study, in the order in which it is believed.
 
 Of names first what a keyword names (`model: NAME`), then what is just mentioned; for a model `model_NAME <<<ACTIVE>>>`
-and then `model_NAME` come before that. Of equal ones, and of numbers, the part of the text decides first
-(`hpo_core.extraction.sources`), then the keyword, then what comes first.
+and then `model_NAME` come before that. Of equal ones the part of the text decides first
+(`hpo_core.extraction.sources`), then what comes first. What its context takes back (`hpo_core.extraction.asides`) comes
+last and is never taken. Numbers are in `hpo_core.extraction.numbers`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hpo_core.extraction.asides import negated
+from hpo_core.extraction.phrases import Phrase, phrases
 from hpo_core.extraction.sources import SOURCES, Parts
 from hpo_core.extraction.vocabulary import MOST_WORDS, Vocabulary
 
@@ -53,26 +56,6 @@ _BEFORE = {
     "optimizer": {"with", "using", "by", "use", "optimizer"},
 }
 
-_NUMBER = (
-    r"(?P<number>[-+]?(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,3})?)(?![\w%])(?!\.\d)"
-)
-_SIGN = r"[\"'\]`*)]{0,3}[ \t]*(?:[:=,]|->|to\b|of\b|is\b)?[ \t]*[\"'`*(]{0,2}"
-_RATES = (r"learning[ _-]?rate", r"lr", r"initial[ _-]?lr", r"base[ _-]?lr")
-_NUMBERS = {
-    "lr": [rf"(?<![\w-]){key}(?![\w-]){_SIGN}{_NUMBER}" for key in _RATES],
-    "epochs": [
-        rf"(?<![\w-])(?:(?:num|max|n|total)[ _-]?)?epochs?(?![\w-]){_SIGN}{_NUMBER}",
-        rf"(?<![\w.+-]){_NUMBER.replace('(?![', '(?![.')}[ -]epochs?\b",
-    ],
-    "batch_size": [
-        rf"(?<![\w-])(?:batch[ _-]?size|batch|bs)(?![\w-]){_SIGN}{_NUMBER}",
-        rf"(?<![\w-])batches of {_NUMBER}",
-    ],
-}
-_PATTERNS = {
-    field: [re.compile(pattern, re.IGNORECASE) for pattern in patterns]
-    for field, patterns in _NUMBERS.items()
-}
 _TOKEN = re.compile(r"[A-Za-z0-9][\w/+]*(?:[.-][\w/+]+)*")
 
 
@@ -80,7 +63,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9][\w/+]*(?:[.-][\w/+]+)*")
 class Candidate:
     """One thing that a text may mean, `written` like that. Ordered by how far it is believed, most first.
 
-    `meant` is the name in the catalog or the number as it is written; None for a name that nobody offers.
+    `meant` is the name in the catalog or the number as it is written; None for a name that nobody offers. `aside` is
+    why it must not be taken.
     """
 
     rank: tuple[int, ...]
@@ -90,38 +74,20 @@ class Candidate:
     how: str
     source: str
     doubted: bool = False  # it may be no name at all: prose
+    aside: str = ""
 
 
 def names(field: str, text: str, parts: Parts, known: Vocabulary) -> list[Candidate]:
     """What the text may mean by a component, the likeliest first."""
-    found: list[Candidate] = []
-    if field == "model":
-        found += _marked(text, parts, known)
-    for match in _KEYED[field].finditer(text):
-        written, meant = _longest(match["name"], known)
-        key = _key(match.group()[: match.start("sign") - match.start()])
-        doubted = match["sign"] not in (":", "=", "->")
-        where = match.start("name")
-        found.append(_candidate(parts, 2, where, written, meant, key, doubted))
+    found = list(_marked(text, parts, known)) if field == "model" else []
+    said = {each.start: each for each in phrases(text, known)} if field == "lr_scheduler" else {}
+    found += _keyed(field, text, parts, known, said)
     taken = {each.position for each in found}
-    found += (each for each in _mentioned(field, text, parts, known) if each.position not in taken)
-    return sorted(found)
+    mentioned = _mentioned(field, text, parts, known, said)
+    return sorted([*found, *(each for each in mentioned if each.position not in taken)])
 
 
-def numbers(field: str, text: str, parts: Parts) -> list[Candidate]:
-    """What the text may mean by a number, the likeliest first."""
-    found = []
-    for order, pattern in enumerate(_PATTERNS[field]):
-        for match in pattern.finditer(text):
-            where = match.start("number")
-            source, number = parts.rank(where), match["number"]
-            how = _key(match.group()[: where - match.start()])
-            rank = (source, order, where)
-            found.append(Candidate(rank, where, number, number, how, SOURCES[source]))
-    return sorted(found)
-
-
-def _key(written: str) -> str:
+def rule(written: str) -> str:
     """The rule behind what stands right of a keyword, which is `written` with the signs around it."""
     key = re.search(r"\w[\w -]*\w|\w", written)
     return f"named by '{key.group()}'" if key else "mentioned"
@@ -135,10 +101,27 @@ def _candidate(
     meant: str | None,
     how: str,
     doubted: bool,
+    aside: str = "",
 ) -> Candidate:
     source = parts.rank(where)
-    rank = (how_sure, source, where)
-    return Candidate(rank, where, written, meant, how, SOURCES[source], doubted)
+    rank = (bool(aside), how_sure, source, where)
+    return Candidate(rank, where, written, meant, how, SOURCES[source], doubted, aside)
+
+
+def _keyed(
+    field: str, text: str, parts: Parts, known: Vocabulary, said: dict[int, Phrase]
+) -> Iterator[Candidate]:
+    """Names behind a keyword."""
+    for match in _KEYED[field].finditer(text):
+        where = match.start("name")
+        phrase = said.get(where)
+        written, meant = (
+            (phrase.written, phrase.meant) if phrase else _longest(match["name"], known)
+        )
+        key = rule(match.group()[: match.start("sign") - match.start()])
+        doubted = match["sign"] not in (":", "=", "->")
+        aside = negated(text, where) or negated(text, match.start())
+        yield _candidate(parts, 2, where, written, meant, key, doubted, aside)
 
 
 def _marked(text: str, parts: Parts, known: Vocabulary) -> Iterator[Candidate]:
@@ -149,7 +132,8 @@ def _marked(text: str, parts: Parts, known: Vocabulary) -> Iterator[Candidate]:
             if written.lower() not in _NOT_PREFIXED or sure == 0:
                 meant = known.name(written)
                 where = match.start("name")
-                yield _candidate(parts, sure, where, written, meant, how, doubted=sure > 0)
+                aside = negated(text, match.start()) if sure else ""
+                yield _candidate(parts, sure, where, written, meant, how, sure > 0, aside)
 
 
 def _longest(words: str, known: Vocabulary) -> tuple[str, str | None]:
@@ -162,28 +146,39 @@ def _longest(words: str, known: Vocabulary) -> tuple[str, str | None]:
     return split[0].rstrip("./-+"), None
 
 
-def _mentioned(field: str, text: str, parts: Parts, known: Vocabulary) -> Iterator[Candidate]:
+def _mentioned(
+    field: str, text: str, parts: Parts, known: Vocabulary, said: dict[int, Phrase]
+) -> Iterator[Candidate]:
     """Names in running text, where what stands beside them or how they are written says that they are names."""
     tokens = list(_TOKEN.finditer(text))
     index = 0
     while index < len(tokens):
-        size = 1
-        for size in range(min(MOST_WORDS, len(tokens) - index), 0, -1):
-            first, last = tokens[index], tokens[index + size - 1]
-            written = text[first.start() : last.end()]
-            meant = (
-                known.name(written, in_prose=True)
-                if len(written) < 80 and "\n" not in written
-                else None
-            )
-            if meant is None:
-                continue
-            before = tokens[index - 1].group().lower() if index else ""
-            behind = tokens[index + size].group().lower() if index + size < len(tokens) else ""
-            if _is_name(field, written, before, behind):
-                yield _candidate(parts, 3, first.start(), written, meant, "mentioned", doubted=True)
-                break
-        index += size
+        start = tokens[index].start()
+        found = said.get(start) or _at(field, text, tokens, index, known)
+        if found is None:
+            index += 1
+            continue
+        aside = negated(text, start)
+        yield _candidate(parts, 3, start, found.written, found.meant, "mentioned", True, aside)
+        while index < len(tokens) and tokens[index].start() < start + len(found.written):
+            index += 1
+
+
+def _at(
+    field: str, text: str, tokens: list[re.Match[str]], index: int, known: Vocabulary
+) -> Phrase | None:
+    """The longest name that begins with a token."""
+    before = tokens[index - 1].group().lower() if index else ""
+    start = tokens[index].start()
+    for size in range(min(MOST_WORDS, len(tokens) - index), 0, -1):
+        written = text[start : tokens[index + size - 1].end()]
+        if len(written) >= 80 or "\n" in written:
+            continue
+        meant = known.name(written, in_prose=True)
+        behind = tokens[index + size].group().lower() if index + size < len(tokens) else ""
+        if meant is not None and _is_name(field, written, before, behind):
+            return Phrase(start, written, meant)
+    return None
 
 
 def _is_name(field: str, written: str, before: str, behind: str) -> bool:
@@ -195,7 +190,7 @@ def _is_name(field: str, written: str, before: str, behind: str) -> bool:
         fits = before in _BEFORE[field] and (odd or field == "dataset")
         return fits or _coined(written)
     if field == "lr_scheduler":
-        return _coined(written)
+        return _coined(written) or written.lower() in ("onecycle", "one-cycle")
     return odd or len(written) > 4 or before in _BEFORE[field]
 
 

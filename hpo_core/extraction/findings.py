@@ -1,19 +1,21 @@
 """What was found for each value of a study, where, and what was passed over for it.
 
-A candidate counts if the plugin that would get it takes it: a name that is offered and needs no further option, a
-number within its option's bounds. A learning rate outside the range that is asked for is moved to its end.
+A candidate counts if its context does not take it back ("not VGG16") and the plugin that would get it takes it: a name
+that is offered and needs no further option, a number within its option's bounds. A learning rate outside the range that
+is asked for is moved to its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo_core.catalog import Catalog, noun
 from hpo_core.checking import Checker
 from hpo_core.errors import HpoError
-from hpo_core.extraction.candidates import Candidate, names, numbers
+from hpo_core.extraction.candidates import Candidate, names
+from hpo_core.extraction.numbers import numbers
 from hpo_core.extraction.sources import Parts
 from hpo_core.extraction.vocabulary import Vocabulary
 from hpo_core.options import Option
@@ -41,7 +43,7 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class Finding:
-    """A value. `line` is 0 where the text says nothing and a default was taken; `how` says which rule found it."""
+    """A value. `line` is 0 where none was found and a default was taken; `how` says which rule found it."""
 
     value: Any
     written: str = ""
@@ -49,6 +51,10 @@ class Finding:
     source: str = "default"
     how: str = ""
     passed_over: list[PassedOver] = field(default_factory=list)
+
+    def otherwise(self, default: Any) -> Finding:
+        """This, with a default where nothing was found."""
+        return self if self.line else replace(self, value=default)
 
 
 class Finder:
@@ -61,24 +67,28 @@ class Finder:
             )
         self._text, self._catalog, self._parts = text, catalog, Parts(text)
 
-    def component(self, name: str, kind: str) -> Finding | None:
-        """A component for the option `name`, or None where the text names none.
+    def component(self, name: str, kind: str) -> Finding:
+        """A component for the option `name`; without a line where the text names none.
 
         Raises ExtractionError where it plainly names one that cannot be taken.
         """
         known = Vocabulary(self._catalog, kind)
         candidates = names(name, self._text, self._parts, known)
         found = self._first(candidates, lambda each: self._usable(kind, each.meant))
-        if not candidates or (found is not None and found.how == "marked ACTIVE"):
+        if found.how == "marked ACTIVE":
             return found
         marked = [each for each in candidates if each.how == "marked ACTIVE"]
-        plain = marked or ([] if found else [each for each in candidates if not each.doubted])
+        meant = [each for each in candidates if not each.doubted and not each.aside]
+        plain = marked or ([] if found.line else meant)
         if plain:
             raise ExtractionError(self._refusal(kind, plain[0], known))
         return found
 
-    def number(self, name: str, convert: Callable[[str], Any]) -> Finding | None:
-        """A number. `convert` gives its value, or raises ValueError that says why it cannot be one."""
+    def number(self, name: str, convert: Callable[[str], Any]) -> Finding:
+        """A number; without a line where the text has none.
+
+        `convert` gives its value, or raises ValueError that says why it cannot be one.
+        """
         candidates = numbers(name, self._text, self._parts)
 
         def usable(candidate: Candidate) -> tuple[Any, str | None]:
@@ -91,12 +101,12 @@ class Finder:
 
     def _first(
         self, candidates: list[Candidate], usable: Callable[[Candidate], tuple[Any, str | None]]
-    ) -> Finding | None:
+    ) -> Finding:
         """The first that can be used; what else was meant, if it is anything else, is passed over."""
         winner: tuple[Candidate, Any] | None = None
         passed: list[PassedOver] = []
         for candidate in candidates[:LOOKED_AT]:
-            value, why = usable(candidate)
+            value, why = (None, candidate.aside) if candidate.aside else usable(candidate)
             if why is None and winner is None:
                 winner = candidate, value
                 continue
@@ -110,7 +120,7 @@ class Finder:
                 )
                 passed.append(said)
         if winner is None:
-            return None
+            return Finding(None, passed_over=passed)
         best, value = winner
         return Finding(value, best.written, self._line(best), best.source, best.how, passed)
 

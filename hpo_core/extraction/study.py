@@ -79,13 +79,13 @@ def extract(
     rates = inner["optimizer"].get("lr")
     if rates is not None:
         found["lr"] = _rate(finder, rates, lowest, highest, notes)
-    elif (said := finder.number("lr", float)) is not None:
+    elif (said := finder.number("lr", float)).line:
         notes.append(f"lr {said.written}: the optimizer '{found['optimizer'].value}' has no lr")
     if "epochs" in options:
         default = EPOCHS if options["epochs"].required else options["epochs"].default
-        found["epochs"] = finder.number("epochs", whole(options["epochs"])) or Finding(default)
+        found["epochs"] = finder.number("epochs", whole(options["epochs"])).otherwise(default)
     sizes = inner["dataset"].get("batch_size")
-    if sizes is not None and (size := finder.number("batch_size", whole(sizes))) is not None:
+    if sizes is not None and (size := finder.number("batch_size", whole(sizes))).line:
         found["batch_size"] = size
     title = _title(name or f"{found['model'].value}-from-text")
     document = "\n".join(_lines(title, chosen, _metric(catalog, chosen), found, notes)) + "\n"
@@ -139,24 +139,24 @@ def _metric(catalog: Catalog, objective: str) -> tuple[str, str]:
 def _component(finder: Finder, catalog: Catalog, option: Option, kind: str) -> Finding:
     """What the text says, else the objective's default, else a dataset of the first tier."""
     found = finder.component(option.name, kind)
-    if found is not None:
+    if found.line:
         return found
     if isinstance(option.default, Component):
-        return Finding(option.default.name)
+        return found.otherwise(option.default.name)
     tiers = catalog.tiers(kind)
     if kind == "models" or not tiers:
         raise ExtractionError(
             f"the text names no {noun(kind)}: write `{option.name}: NAME` (hpo list {kind})"
         )
-    return Finding(tiers[min(tiers)][0])
+    return found.otherwise(tiers[min(tiers)][0])
 
 
 def _rate(
     finder: Finder, option: Option, lowest: float, highest: float, notes: list[str]
 ) -> Finding:
     found = finder.number("lr", rate(option, lowest, highest))
-    if found is None:
-        return Finding(min(max(LR, lowest), highest))
+    if not found.line:
+        return found.otherwise(min(max(LR, lowest), highest))
     if float(found.written) != found.value:
         notes.append(
             f"lr {found.written} is outside {lowest:g}..{highest:g}: kept at {found.value:g}"
@@ -202,13 +202,16 @@ def _lines(
 
 def told(name: str, finding: Finding) -> Iterator[str]:
     """Where a value comes from, on lines without anything but printable ASCII."""
-    if not finding.line:
-        yield f"  {name}: {finding.value} (default: the text says nothing of it)"
-        return
-    written = (
-        f"{_quoted(finding.written)}, line {finding.line}, {finding.source}, {_quoted(finding.how)}"
-    )
-    yield f"  {name}: {finding.value} ({written})"
+    if finding.line:
+        place = f"line {finding.line}, {finding.source}, {_quoted(finding.how)}"
+        yield f"  {name}: {finding.value} ({_quoted(finding.written)}, {place})"
+    else:
+        why = (
+            "what the text says is passed over"
+            if finding.passed_over
+            else "the text says nothing of it"
+        )
+        yield f"  {name}: {finding.value} (default: {why})"
     for each in finding.passed_over:
         why = _quoted(each.why)
         yield f"    passed over: {_quoted(each.written)}, line {each.line}, {each.source}: {why}"

@@ -14,6 +14,7 @@ MOST_WORDS = 3
 
 _IGNORED = re.compile(r"[-_ .]")
 _CLASS = re.compile(r"\w+(?:LR|Restarts|Plateau)")
+_ONE_CYCLE = re.compile(r"1(?:-?cycle(?:LR)?| cycle policy)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -39,12 +40,21 @@ class Vocabulary:
         """The name that is meant, or None. `torch.optim.SGD` may be meant by its last part."""
         if written in self._offered:
             return written
+        if self._loosely and _ONE_CYCLE.fullmatch(written):
+            return self._known.get("onecycle")
         for part in (written, written.rpartition(".")[2]):
             if (found := self._known.get(_plain(part))) is not None:
                 return found
         last = written.rpartition(".")[2]
         class_of = self._loosely and (not in_prose or _CLASS.fullmatch(last))
         return self._class(last) if class_of else None
+
+    def closest(self, phrase: str, telling: str) -> str | None:
+        """The name with the word `telling` that has most words of a phrase and fewest others, or None."""
+        words = set(_words(phrase)) | {telling}
+        fits = [each for each in self._by_words if telling in each]
+        best = min(fits, key=lambda each: (-len(each & words), len(each - words)), default=None)
+        return None if best is None else self._by_words[best]
 
     def nearest(self, written: str) -> str | None:
         """The name that was probably meant by one that is not known."""
