@@ -112,7 +112,8 @@ def check(source: Source, catalog: Catalog, path: Path, *, runs_here: bool = Tru
         if (wrong := switches.unknown(name, catalog)) is not None:
             checker.blame(("plugins", "disable", index), wrong[0], suggestion=wrong[1])
     if not checker.problems:
-        consistency.check(tree["objective"], checker)
+        folders = (path.resolve().parent, Path.cwd()) if runs_here else ()
+        consistency.check(tree["objective"], checker, folders)
         _check_criteria(tree, checker)
     if checker.problems:
         located = [source.locate(place, problem) for place, problem in checker.problems]

@@ -116,6 +116,25 @@ def test_an_objective_is_asked_when_each_option_by_itself_is_fine(
     assert tree["dataset"] == {"name": "digits"}
 
 
+def test_an_objective_is_asked_about_files_where_they_are(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the folder of the study file before the working directory, and in none for another machine."""
+    seen: list[Any] = []
+
+    def files(tree: Any, folders: Any) -> Any:
+        seen.append(tuple(folders))
+        return [(("epochs",), "no such file")] if folders else []
+
+    monkeypatch.setattr(train, "check_files", files, raising=False)
+    monkeypatch.chdir(tmp_path)
+    source = parse(HEAD + "objective: {name: train, epochs: 3}", "s.yaml")
+    with pytest.raises(StudyFileError, match=r"s.yaml:7:26: objective.epochs: no such file"):
+        check(source, catalog, Path("studies", "s.yaml"))
+    check(source, catalog, Path("studies", "s.yaml"), runs_here=False)
+    assert seen == [(tmp_path / "studies", tmp_path), ()]
+
+
 def test_an_objective_that_cannot_be_asked_is_the_plugins_problem(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,10 @@ def cached_timm(architecture: str) -> Path:
 def read(file: Path) -> State:
     """The tensors of a file by name. Raises ValueError unless it is safetensors or a state dict of torch."""
     if not file.is_file():
-        raise ValueError(f"there is no file of weights {file.absolute()}")
+        raise ValueError(
+            f"there is no file of weights {file.absolute()}: weights is the path of a file, or {CACHED} "
+            "(the library's own, where they have been downloaded)"
+        )
     try:
         if file.suffix == ".safetensors":
             return dict(load_file(file))

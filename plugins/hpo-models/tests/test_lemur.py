@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hpo_models.lemur.file import declared
+from hpo_models.lemur.declaration import declared
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from hpo_core import CONTINUE, Checkpoint, Decision, Ending, Outcome, Report, Trial, Verdict
 from hpo_core.cli.main import app
-from hpo_core.errors import HpoError, NoSuccessError
+from hpo_core.errors import HpoError, StudyFileError, UsageError
 from hpo_core.execution import execute
 from hpo_core.testing.training import installed_catalog
 
@@ -71,6 +71,9 @@ class Net(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(torch.flatten(self.features(x), 1))
 """
+
+NET = "class Net: train_setup = learn = 1\n"
+SUPPORTED = "def supported_hyperparameters(): return {'lr'}\n"
 
 PRM = {"lr": 0.1, "momentum": 0.9, "dropout": 0.1}
 
@@ -244,6 +247,7 @@ def test_refuses(folder: Path, changes: dict[str, Any], message: str) -> None:
     ("text", "message"),
     [
         ("x = 1", "no class Net"),
+        ("Net = 3", "no class Net"),
         ("class Net: train_setup = 1", "no learn"),
         ("class Net: train_setup = learn = 1", "no supported_hyperparameters"),
         (
@@ -272,8 +276,121 @@ def test_declarations_are_read_without_running(
     tmp_path: Path, returned: str, names: set[str] | None
 ) -> None:
     file = tmp_path / "net.py"
-    file.write_text(f"raise SystemExit\ndef supported_hyperparameters():\n    return {returned}\n")
+    file.write_text(
+        f"raise SystemExit\n{NET}def supported_hyperparameters():\n    return {returned}\n"
+    )
     assert declared(file) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "net.py has no class Net"),
+        ("def f():\n    class Net: train_setup = learn = 1", "net.py has no class Net"),
+        (
+            "class Net(nn.Module):\n    def learn(self, d): ...",
+            "class Net that has no train_setup()",
+        ),
+        (
+            "class Own:\n    train_setup = 1\nclass Net(Own, object):\n    def learn2(self): ...",
+            "class Net that has no learn()",
+        ),
+    ],
+)
+def test_a_network_that_is_not_there_is_missed_without_running(
+    folder: Path, text: str, message: str
+) -> None:
+    """By the command that writes a study, and by the check of one: each says which file, and the study where."""
+    file = folder / "net.py"
+    study = folder / "net.yaml"
+    file.write_text(f"{NET}{SUPPORTED}")
+    assert hpo("models", "import-lemur", str(file), "-o", str(study)).exit_code == 0
+    assert hpo("validate", str(study)).exit_code == 0
+    file.write_text(f"raise SystemExit\n{text}\n{SUPPORTED}")
+    refused = hpo("models", "import-lemur", str(file)).exception
+    assert isinstance(refused, UsageError) and message in str(refused)
+    checked = hpo("validate", str(study))
+    line = study.read_text().splitlines().index(f'  file: "{file.name}"') + 1
+    assert checked.exit_code == StudyFileError.exit_code
+    assert f"{study}:{line}:3: objective.file: " in checked.output and message in checked.output
+    either = "objective.file={choice: [alex-net.py, net.py]}"
+    checked = hpo("validate", str(study), either)
+    assert checked.exit_code == StudyFileError.exit_code
+    assert "objective.file.choice.1: " in checked.output and message in checked.output
+
+
+def test_the_file_beside_the_study_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not one of the same name in the working directory; where there is none, none is blamed."""
+    study, other = folder / "net.yaml", folder / "other"
+    (folder / "net.py").write_text(f"{NET}{SUPPORTED}")
+    assert hpo("models", "import-lemur", str(folder / "net.py"), "-o", str(study)).exit_code == 0
+    other.mkdir()
+    (other / "net.py").write_text("")
+    monkeypatch.chdir(other)
+    assert hpo("validate", str(study)).exit_code == 0
+    (folder / "net.py").unlink()
+    assert hpo("validate", str(study)).exit_code == StudyFileError.exit_code
+    (other / "net.py").unlink()
+    assert hpo("validate", str(study)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from elsewhere import Net",
+        "from elsewhere import *",
+        "Net = make()",
+        "class Net(Elsewhere): pass",
+        "@made\nclass Net: pass",
+        "class Net(metaclass=Made): pass",
+        "class Net: train_setup = 1\nNet.learn = 2",
+        "class Net: train_setup = 1\nNet = wrapped(Net)",
+        "from elsewhere import Net\nclass Net(Net): pass",
+        "if here:\n    class Net: learn = 1\nelse:\n    from elsewhere import Net",
+        "class Own(nn.Module):\n    def learn(self): ...\nclass Net(Own): train_setup = 1",
+        "class Net:\n    if here:\n        from elsewhere import learn, train_setup",
+    ],
+)
+def test_what_only_running_it_would_tell_is_taken_to_be_there(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(f"{text}\n{SUPPORTED}")
+    assert declared(file) == {"lr"}
+
+
+def test_a_declaration_from_elsewhere_is_one_that_is_computed(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(f"{NET}from elsewhere import supported_hyperparameters\n")
+    assert declared(file) is None
+    file.write_text(NET)
+    with pytest.raises(HpoError, match=r"net.py has no supported_hyperparameters\(\)"):
+        declared(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("x = 1\nclass Net(:\n", "2:11"),
+        ("x = 1\n\n    return 3\n", "3:4"),
+        ("x = 1\nreturn 3\n", "2:1"),
+    ],
+)
+def test_a_file_that_is_no_python_is_the_users_mistake(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(text)
+    refused = hpo("models", "import-lemur", str(file)).exception
+    assert isinstance(refused, UsageError) and refused.exit_code == 2
+    assert str(refused).startswith(f"{file}:{place}: this is no Python: ")
+
+
+@pytest.mark.parametrize("text", [None, "\0", "# -*- coding: none -*-\n"])
+def test_a_file_that_cannot_be_read_is_the_users_mistake(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "net.py"
+    if text is not None:
+        file.write_text(text)
+    refused = hpo("models", "import-lemur", str(file)).exception
+    assert isinstance(refused, UsageError) and str(file) in str(refused)
 
 
 def hpo(*words: str) -> Any:
@@ -290,8 +407,8 @@ def test_a_study_of_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     small = ["budget.trials=2", "objective.epochs=1", "objective.dataset.image_size=8"]
     small += ["executor.name=inline", "storage=sqlite:///hpo.db"]
     refused = hpo("run", str(study), *small)
-    assert isinstance(refused.exception, NoSuccessError)
-    result = hpo("run", str(study), *small, "--fresh", "--allow-code", "--json")
+    assert isinstance(refused.exception, UsageError)
+    result = hpo("run", str(study), *small, "--allow-code", "--json")
     assert result.exit_code == 0, result.output
     trials = json.loads(hpo("trials", "alex-net", "--storage", "sqlite:///hpo.db", "--json").stdout)
     assert [set(each["params"]) for each in trials] == [{f"prm.{name}" for name in PRM}] * 2
@@ -301,9 +418,13 @@ def test_a_study_of_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_that_computes_what_it_supports(folder: Path) -> None:
     file = folder / "alex-net.py"
     file.write_text(NETWORK.replace("{'lr', 'momentum', 'dropout'}", "set(dict(lr=1))"))
-    assert isinstance(hpo("models", "import-lemur", str(file)).exception, HpoError)
+    assert isinstance(hpo("models", "import-lemur", str(file)).exception, UsageError)
     text = hpo("models", "import-lemur", str(file), "--allow-code").stdout
     assert '"lr": {float: [1.0e-5, 1.0], log: true}' in text
+    file.write_text("raise KeyError('mine')\n" + file.read_text())
+    refused = hpo("models", "import-lemur", str(file), "--allow-code").exception
+    assert isinstance(refused, UsageError)
+    assert str(refused) == f"{file} cannot be imported: KeyError: 'mine'"
 
 
 def test_values_are_from_0_to_1(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from hpo_models.zoo import ZOO
 
 from hpo_core import InputShape, options, plugins
+from hpo_core.cli.catalog_commands import list_kind
 from hpo_core.testing.training import installed_catalog
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -34,6 +36,21 @@ def test_listing_imports_no_torch() -> None:
     assert not [line for line in lines if "partial(" in line or "BROKEN" in line]
     [icnet] = [line for line in lines if line.startswith("ICNet ")]
     assert "A substitute for ICNet, a network for segmentation." in icnet
+
+
+def test_a_listing_has_the_tier_of_a_model_under_all_its_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whereas a tier, as a choice of models, has each of them once."""
+    list_kind("models", tier=1, json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert {each["tier"] for each in found} == {1}
+    names = ["ResNet18", "ResNet34", "ResNet50", "resnet18", "resnet34", "resnet50"]
+    assert [each["name"] for each in found] == names
+    list_kind("models")
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert ["ResNet18", "1"] in rows and ["ConvNeXt", "3"] in rows and ["AlexNet", "-"] in rows
+    assert installed_catalog().tiers("models")[1] == ["resnet18", "resnet34", "resnet50"]
 
 
 def test_every_option_of_every_model_is_described() -> None:

@@ -110,6 +110,17 @@ def test_a_missing_file(tmp_path: Path) -> None:
         started(SHUFFLE, tmp_path / "gone.pth")
 
 
+@pytest.mark.parametrize("name", [SHUFFLE, TINY])
+@pytest.mark.parametrize("word", ["default", "imagenet", "pretrained"])
+def test_a_word_that_is_no_file_is_told_what_is_allowed(
+    name: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no file of weights") as caught:
+        started(name, word)
+    assert f"{tmp_path / word}: weights is the path of a file, or cached (" in str(caught.value)
+
+
 class Trap:
     """Leaves a file where a pickle that names it is loaded."""
 

@@ -72,18 +72,37 @@ def export_lemur(
 
 
 def _supported(file: Path, allow_code: bool) -> frozenset[str]:
+    """What a file supports. Raises UsageError for all that is wrong with it, since it is the user's."""
+    from hpo_core import HpoError
     from hpo_core.commands import UsageError
-    from hpo_models.lemur.file import declared, opened
+    from hpo_models.lemur.declaration import declared
 
-    names = declared(file)
+    try:
+        names = declared(file)
+    except HpoError as error:
+        raise UsageError(str(error)) from error
     if names is not None:
         return names
     if not allow_code:
         raise UsageError(
             f"{file.name} computes what it supports, so it must be imported, which runs it: give --allow-code"
         )
-    with opened(str(file.resolve()), [str(Path.cwd())]) as network:
-        return network.hyperparameters
+    return _computed(file)
+
+
+def _computed(file: Path) -> frozenset[str]:
+    from hpo_core import HpoError
+    from hpo_core.commands import UsageError
+    from hpo_models.lemur.file import opened
+
+    try:
+        with opened(str(file.resolve()), [str(Path.cwd())]) as network:
+            return network.hyperparameters
+    except HpoError as error:
+        raise UsageError(str(error)) from error
+    except Exception as error:  # the file may raise anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{file} cannot be imported: {said}") from error
 
 
 def _schedule(wanted: str) -> Schedule:

@@ -1,4 +1,4 @@
-"""Files that are written for LEMUR: what they declare, read without running them, and what they hold, by importing.
+"""Files that are written for LEMUR: where they are found, and what they hold, by importing them.
 
 ::
 
@@ -11,12 +11,12 @@
         def train_setup(self, prm): ...     # makes loss, optimizer, scheduler
         def learn(self, train_data): ...    # one epoch over batches of (images, labels)
 
-`in_shape` is (N, channels, height, width), `out_shape` (classes,).
+`in_shape` is (N, channels, height, width), `out_shape` (classes,). What is known of a file without running it stands in
+`hpo_models.lemur.declaration`.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
 import hashlib
 import importlib.util
@@ -28,10 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from hpo_core import HpoError
-
-DECLARATION = "supported_hyperparameters"
-ADDED = frozenset({"batch", "epoch", "epoch_max", "transform"})
-"""What whoever trains puts into `prm`, whether a file declares it or not."""
+from hpo_models.lemur.declaration import (
+    ADDED,
+    DECLARATION,
+    METHODS,
+    NETWORK,
+    lacking_method,
+    names,
+    no_network,
+)
 
 
 @dataclass(frozen=True)
@@ -94,57 +99,21 @@ def opened(file: str, folders: list[str]) -> Iterator[LemurFile]:
                 sys.path.remove(folder)
 
 
-def declared(path: Path) -> frozenset[str] | None:
-    """The hyperparameters that a file declares, without running it; None where it computes them.
-
-    Raises HpoError when the file cannot be read or declares nothing.
-    """
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except FileNotFoundError as error:
-        raise HpoError(f"{path}: there is no such file") from error
-    except OSError as error:
-        raise HpoError(f"{path} cannot be read: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:
-        raise HpoError(f"{path} is no Python: {error}") from error
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == DECLARATION:
-            return _literal(path, node)
-    raise HpoError(f"{path.name} is no network for LEMUR: it has no {DECLARATION}()")
-
-
-def _literal(path: Path, function: ast.FunctionDef) -> frozenset[str] | None:
-    returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
-    try:
-        [value] = returned
-        return _names(path, ast.literal_eval(value))  # type: ignore[arg-type]  # None is refused too
-    except (ValueError, TypeError):
-        return None
-
-
 def _network(path: Path, module: Any) -> Any:
-    network = getattr(module, "Net", None)
-    lacking = [name for name in ("train_setup", "learn") if not hasattr(network, name)]
-    if not isinstance(network, type) or lacking:
-        what = f"its Net has no {lacking[0]}()" if network is not None else "it has no class Net"
-        raise HpoError(f"{path.name} is no network for LEMUR: {what}")
+    network = getattr(module, NETWORK, None)
+    if not isinstance(network, type):
+        raise no_network(path, f"no class {NETWORK}")
+    for method in METHODS:
+        if not hasattr(network, method):
+            raise no_network(path, lacking_method(method))
     return network
 
 
 def _hyperparameters(path: Path, module: Any) -> frozenset[str]:
     function = getattr(module, DECLARATION, None)
     if not callable(function):
-        raise HpoError(f"{path.name} is no network for LEMUR: it has no {DECLARATION}()")
-    return _names(path, function())
-
-
-def _names(path: Path, value: Any) -> frozenset[str]:
-    """Files return sets, lists, and mappings of defaults."""
-    if not isinstance(value, set | frozenset | list | tuple | dict) or not all(
-        isinstance(name, str) for name in value
-    ):
-        raise HpoError(f"{path.name}: {DECLARATION}() gives no set of names: {value!r}")
-    return frozenset(value) - ADDED
+        raise no_network(path, f"no {DECLARATION}()")
+    return names(path, function())
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

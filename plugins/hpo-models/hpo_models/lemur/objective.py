@@ -2,12 +2,14 @@
 
 LEMUR (nn-dataset) keeps thousands of networks as single files, which bring their own optimizer, loss and schedule. This
 module holds the signature, which is what a study file is checked against, and imports nothing heavy. The work is in
-`hpo_models.lemur._training`, what a file must have in `hpo_models.lemur.file`.
+`hpo_models.lemur._training`, what a file must have in `hpo_models.lemur.declaration`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +18,7 @@ from hpo_core import Component, HpoError, Kind, Run
 METRICS = ("val_loss", "val_accuracy", "lr")
 
 Prm = Annotated[float, Field(ge=0, le=1)]
+Place = tuple[str | int, ...]
 
 
 def lemur(
@@ -67,5 +70,27 @@ def lemur(
         fit(run, network, epochs, dataset, prm, device)
 
 
+def check_files(tree: Mapping[str, Any], folders: Sequence[Path]) -> Iterator[tuple[Place, str]]:
+    """What is wrong with the networks' files, as far as it can be told without running them (`hpo_core.contracts`).
+
+    A file that is not there is not blamed: a study may be checked where it is not run.
+    """
+    from hpo_models.lemur.declaration import declared
+
+    named = tree["file"]
+    places: dict[Place, Any] = {("file",): named}
+    if isinstance(named, Mapping):
+        places = {("file", "choice", index): file for index, file in enumerate(named["choice"])}
+    for place, file in places.items():
+        path = next((each for folder in folders if (each := folder / file).is_file()), None)
+        try:
+            if path is not None:
+                declared(path)
+        except HpoError as error:
+            yield place, str(error)
+
+
+lemur.check_files = check_files  # type: ignore[attr-defined]  # what `hpo validate` asks
+lemur.runs_code = True  # type: ignore[attr-defined]  # which must be allowed
 # what a worker's template imports before it forks: most files import torchvision
 lemur.preload = ("hpo_models.lemur._training", "torchvision")  # type: ignore[attr-defined]  # an attribute that executors look for
