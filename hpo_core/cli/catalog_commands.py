@@ -6,8 +6,8 @@ All of it comes from where the engine itself takes it, the hooks and the signatu
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,14 +93,15 @@ def show(
 def list_kind(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(KINDS), show_default=False)],
     tier: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only those of this tier.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only those of this tier, under all their names."),
     ] = None,
     json: Json = False,
 ) -> None:
     """The components of a kind: what a study file may name there."""
     catalog, _ = load_enabled()
     called = kind_called(kind)
-    entries = catalog.entries(called)
+    entries = tiered(catalog.entries(called))
     if tier is not None:
         known = catalog.tiers(called)
         if tier not in known:
@@ -116,6 +117,28 @@ def list_kind(
     if all(entry.tier is None for entry in entries):
         return print_table(("name", *head), [(row[0], *row[2:]) for row in rows])
     print_table(("name", "tier", *head), rows)
+
+
+def tiered(entries: Iterable[Entry]) -> list[Entry]:
+    """Components, where another name of one with a tier has that tier too.
+
+    A tier is registered for one name alone, since the choice that it stands for has each component once.
+    """
+    every = list(entries)
+    tiers: dict[tuple[str, str | int], int] = {}
+    for entry in every:
+        if entry.tier is not None:
+            tiers[_target(entry)] = min(entry.tier, tiers.get(_target(entry), entry.tier))
+    return [
+        replace(entry, tier=tiers.get(_target(entry))) if entry.tier is None else entry
+        for entry in every
+    ]
+
+
+def _target(entry: Entry) -> tuple[str, str | int]:
+    """What tells components apart without importing them; a factory need not be hashable."""
+    target = entry.target
+    return entry.distribution, target if isinstance(target, str) else id(target)
 
 
 def kind_called(word: str) -> str:
@@ -200,7 +223,7 @@ def _called(catalog: Catalog, kind: str, name: str) -> list[Entry]:
     """The components of a kind under `name` or `distribution:name`."""
     return [
         entry
-        for entry in catalog.entries(kind)
+        for entry in tiered(catalog.entries(kind))
         if name in (entry.name, f"{entry.distribution}:{entry.name}")
     ]
 
