@@ -337,16 +337,17 @@ def test_a_model_that_is_registered_by_hand_is_measured_too(
     spec = toy_spec()
     run(spec, allow_code=True)
     registry = Registry.open(spec.storage)
-    with_code = registry.register(spec.study, name="again", code_path=[str(toy)])
+    with_code = registry.register(spec.study, name="again", code_path=[str(toy)]).version
     (version,) = registry.versions("toy")
     assert with_code.evaluation is not None and version.evaluation is not None
     assert with_code.evaluation["gates"] == version.evaluation["gates"]
     assert with_code.provenance == version.provenance
-    without = registry.register(spec.study, name="without")
+    without = registry.register(spec.study, name="without").version
     assert without.evaluation is not None and "--allow-code" in without.evaluation["reason"]
     log = toy / "runs/bowl/evaluation.log"
     log.write_text("of the last measuring")
-    assert registry.register(spec.study, name="again") == with_code  # measured once
+    again = registry.register(spec.study, name="again")
+    assert again.version == with_code and not again.new  # measured once
     assert log.read_text() == "of the last measuring"
 
 

@@ -100,7 +100,7 @@ def test_a_version_that_was_deleted_is_neither_made_again_nor_told_of(
     assert kinds(run(keeping_spec)) == ["study_started", "study_finished"]
     assert models(keeping_spec) == []
     assert (
-        registry.register(keeping_spec.study, name="bowl-model").version == 2
+        registry.register(keeping_spec.study, name="bowl-model").version.version == 2
     )  # who asks gets one
     registry.engine.dispose()
 

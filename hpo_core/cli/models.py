@@ -141,7 +141,7 @@ def register(
     registry = opened(storage)
     code_path = [str(Path.cwd())] if allow_code else None
     tags = pairs(tag or ())
-    made = registry.registration(study, trial, name=name, tags=tags, code_path=code_path)
+    made = registry.register(study, trial, name=name, tags=tags, code_path=code_path)
     version, doubts = made.version, list(gates.doubts(made.version))
     if made.new:  # of another, this was said when it was measured
         for said in shortcomings(version):

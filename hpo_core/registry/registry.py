@@ -1,8 +1,8 @@
 """The model registry as Python sees it; the command line (`hpo models`) is written on it.
 
 registry = Registry.open("sqlite:///runs/hpo.db")
-version = registry.register("digits-search", 13, name="digits")
-registry.promote(version.label, "production")
+made = registry.register("digits-search", 13, name="digits")
+registry.promote(made.version.label, "production")
 registry.verified("digits@production").folder
 """
 
@@ -138,18 +138,6 @@ class Registry:
     # ---- writing ----
 
     def register(
-        self,
-        study: str,
-        trial: int | None = None,
-        *,
-        name: str,
-        tags: Mapping[str, str] | None = None,
-        code_path: list[str] | None = None,
-    ) -> ModelVersion:
-        """The version of `registration`, whether it is new or not."""
-        return self.registration(study, trial, name=name, tags=tags, code_path=code_path).version
-
-    def registration(
         self,
         study: str,
         trial: int | None = None,

@@ -10,11 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from clock import Clock
+from clock import Clock, Hurry
 from hpo_local import processes
 from hpo_local.processes import Processes
 from pydantic import ValidationError
@@ -478,20 +477,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(drive, "time", clock)
     monkeypatch.setattr(pool, "time", clock)
     return clock
-
-
-@dataclass
-class Hurry:
-    """An interrupt that never comes. A minute passes with each turn of the driver that waits for a first attempt."""
-
-    clock: Clock
-    study: ScriptedStudy
-
-    @property
-    def now(self) -> bool:
-        if self.study.reports and not self.study.attempts:
-            self.clock.now += 60
-        return False
 
 
 def repeating(trials: list[Trial]) -> ScriptedStudy:

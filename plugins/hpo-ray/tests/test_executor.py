@@ -12,12 +12,11 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
-from clock import Clock
+from clock import Clock, Hurry
 from hpo_ray.executor import RayExecutor
 
 from hpo_core import Driven, Ending, HpoError, Interrupt, Trial
@@ -146,20 +145,6 @@ def run(kept: Kept, trials: list[Trial]) -> ScriptedStudy:
     study.again = lambda trial, outcome: again_after(study, Ending.LOST, trial, outcome)
     kept.run(study, Switch())
     return study
-
-
-@dataclass
-class Hurry:
-    """An interrupt that never comes. A minute passes with each turn of the driver that waits for a first attempt."""
-
-    clock: Clock
-    study: ScriptedStudy
-
-    @property
-    def now(self) -> bool:
-        if self.study.reports and not self.study.attempts:
-            self.clock.now += 60
-        return False
 
 
 def test_a_worker_is_at_home_and_sees_its_devices_only(kept: Kept, tmp_path: Path) -> None:
