@@ -69,10 +69,10 @@ def _value(each: Measured) -> str:
 
 
 def _passed(version: ModelVersion) -> str:
-    judged = list(_gates(version))
-    failed = [name for name, said in judged if said.startswith("failed")]
+    failed = [said.partition(": ")[0] for said in gates.failures(version)]
     if failed:
         return f"failed: {', '.join(failed)}"
+    judged = (version.evaluation or {}).get("gates")
     return f"passed: all {len(judged)}" if judged else "the study has no success_criteria"
 
 

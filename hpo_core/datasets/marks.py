@@ -22,6 +22,7 @@ from hpo_core.faults import point
 from hpo_core.registry.changing import changing
 from hpo_core.storage.database import upsert
 from hpo_core.storage.tables import (
+    ALL_TRIALS,
     hpo_dataset_links,
     hpo_dataset_listings,
     hpo_dataset_tags,
@@ -75,7 +76,7 @@ def link(
             "name": version.name,
             "version": version.version,
             "study_id": study[0],
-            "trial": usage.ALL if trial is None else trial,
+            "trial": ALL_TRIALS if trial is None else trial,
             "role": role,
             "study": study[1],
             "since": time.time(),

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 
 from hpo_core.datasets.dataset_version import DatasetVersion
 from hpo_core.storage.tables import (
+    ALL_TRIALS,
     hpo_dataset_links,
     hpo_model_versions,
     studies,
@@ -30,9 +31,6 @@ VERSION = "dataset_version"
 
 TRAINING = "training"
 """What a study's own dataset is used for."""
-
-ALL = -1
-"""In a link's row: all trials of the study."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def runs(connection: Connection, version: DatasetVersion) -> list[Run]:
 
 def _place(run: Run) -> tuple[str, int, int, str]:
     """A whole study comes before its trials."""
-    return run.study, run.study_id, ALL if run.trial is None else run.trial, run.role
+    return run.study, run.study_id, ALL_TRIALS if run.trial is None else run.trial, run.role
 
 
 def _recorded(connection: Connection, version: DatasetVersion) -> Iterator[Run]:
@@ -119,7 +117,7 @@ def _linked(connection: Connection, version: DatasetVersion) -> Iterator[Run]:
     table = hpo_dataset_links
     its = (table.c.name == version.name) & (table.c.version == version.version)
     for row in connection.execute(select(table).where(its)):
-        trial = None if row.trial == ALL else row.trial
+        trial = None if row.trial == ALL_TRIALS else row.trial
         yield Run(version, row.study, row.study_id, trial, row.role, False)
 
 

@@ -10,8 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from hpo_core.datasets.dataset_version import DatasetVersion, read
-from hpo_core.datasets.usage import ALL, TRAINING, VERSION
-from hpo_core.storage.tables import hpo_dataset_links, studies, trial_user_attributes, trials
+from hpo_core.datasets.usage import TRAINING, VERSION
+from hpo_core.storage.tables import (
+    ALL_TRIALS,
+    hpo_dataset_links,
+    studies,
+    trial_user_attributes,
+    trials,
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ def uses(connection: Connection, study_id: int, trial: int | None) -> list[Use]:
     ]
     for (label, role), numbers in _numbers(_linked_uses(connection, study_id, trial)).items():
         its = recorded.get((label, role), [])
-        more = () if ALL in numbers else tuple(each for each in numbers if each not in its)
-        if label in known and (more or ALL in numbers):
+        more = () if ALL_TRIALS in numbers else tuple(each for each in numbers if each not in its)
+        if label in known and (more or ALL_TRIALS in numbers):
             found.append(Use(known[label], role, False, more))
     return sorted(
         found,
@@ -87,7 +93,7 @@ def _linked_uses(
     same = (studies.c.study_id == table.c.study_id) & (studies.c.study_name == table.c.study)
     its = table.c.study_id == study_id
     if trial is not None:
-        its &= table.c.trial.in_((trial, ALL))
+        its &= table.c.trial.in_((trial, ALL_TRIALS))
     query = select(table).join(studies, same).where(its).order_by(table.c.trial)
     for row in connection.execute(query):
         yield f"{row.name}@{row.version}", row.role, row.trial

@@ -16,14 +16,12 @@ from sqlalchemy import Connection, Engine, select
 from hpo_core.registry.model_version import ModelVersion, read
 from hpo_core.storage.database import connect, display_all
 from hpo_core.storage.tables import (
+    ALL_TRIALS,
     hpo_dataset_links,
     hpo_dataset_versions,
     trial_user_attributes,
     trials,
 )
-
-_ALL = -1
-"""In a row that links data: all trials of the study."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def lineage(engine: Engine, version: ModelVersion) -> Lineage:
     study = add("study", version.study_id, f"study {version.study}")
     for kind, key, label in _sources(version, deleted):
         edges.append((add(kind, key, label), study, "used by"))
-    link(_ALL, study)
+    link(ALL_TRIALS, study)
     made = None
     for number, step in [*reversed(ancestors), (version.trial, None)]:
         its = add("trial", f"{version.study_id}/{number}", f"trial {number}")
@@ -124,7 +122,7 @@ def _deleted(connection: Connection) -> set[str]:
 
 
 def _linked(connection: Connection, study_id: int) -> Iterator[tuple[int, str, str, str]]:
-    """What somebody has linked to a study: the trial or _ALL, the version, its words, as what it was used."""
+    """What somebody has linked to a study: the trial or ALL_TRIALS, the version, its words, as what it was used."""
     links, versions = hpo_dataset_links, hpo_dataset_versions
     same = (links.c.name == versions.c.name) & (links.c.version == versions.c.version)
     query = select(links, versions.c.root, versions.c.deleted).join(versions, same)

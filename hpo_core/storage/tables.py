@@ -242,13 +242,16 @@ hpo_dataset_listings = Table(
     Column("place", String(64), nullable=False),  # sha256 of where they lie
     Column("since", _DOUBLE, nullable=False),
 )
+ALL_TRIALS = -1
+"""In a link: every trial of the study."""
+
 hpo_dataset_links = Table(
     "hpo_dataset_links",
     hpo_metadata,
     Column("name", String(128), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("study_id", Integer, primary_key=True, autoincrement=False),
-    Column("trial", Integer, primary_key=True, autoincrement=False),  # -1: all of the study's
+    Column("trial", Integer, primary_key=True, autoincrement=False),  # or ALL_TRIALS
     Column("role", String(128), primary_key=True),
     Column("study", _NAME, nullable=False),
     Column("since", _DOUBLE, nullable=False),

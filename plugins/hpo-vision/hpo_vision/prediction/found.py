@@ -1,8 +1,8 @@
 """Which files are meant: images, folders and patterns as a person gives them, in an order that is always the same.
 
 Nothing here opens a file. What is named is tried, whatever it is called; in a folder only what is called like an image
-is, and the rest is counted. Paths come one after the other, so that a hundred
-thousand of them in a folder need no memory.
+is, and the rest is counted. Paths come one after the other, so that a hundred thousand of them in
+a folder need no memory.
 """
 
 from __future__ import annotations
